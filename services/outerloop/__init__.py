@@ -1,0 +1,1 @@
+"""outerloop: production failures of an LLM agent become evals, and evals become gated changes."""

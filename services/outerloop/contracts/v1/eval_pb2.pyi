@@ -1,0 +1,92 @@
+import datetime
+
+from google.protobuf import timestamp_pb2 as _timestamp_pb2
+from outerloop.contracts.v1 import topic_pb2 as _topic_pb2
+from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
+from google.protobuf import descriptor as _descriptor
+from google.protobuf import message as _message
+from collections.abc import Mapping as _Mapping
+from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
+
+DESCRIPTOR: _descriptor.FileDescriptor
+
+class Review(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    REVIEW_UNSPECIFIED: _ClassVar[Review]
+    REVIEW_ACCEPT: _ClassVar[Review]
+    REVIEW_REJECT: _ClassVar[Review]
+REVIEW_UNSPECIFIED: Review
+REVIEW_ACCEPT: Review
+REVIEW_REJECT: Review
+
+class EvalDrafted(_message.Message):
+    __slots__ = ("eval_id", "agent", "mode_id", "title", "content_sha256", "proof")
+    EVAL_ID_FIELD_NUMBER: _ClassVar[int]
+    AGENT_FIELD_NUMBER: _ClassVar[int]
+    MODE_ID_FIELD_NUMBER: _ClassVar[int]
+    TITLE_FIELD_NUMBER: _ClassVar[int]
+    CONTENT_SHA256_FIELD_NUMBER: _ClassVar[int]
+    PROOF_FIELD_NUMBER: _ClassVar[int]
+    eval_id: str
+    agent: str
+    mode_id: str
+    title: str
+    content_sha256: str
+    proof: Proof
+    def __init__(self, eval_id: _Optional[str] = ..., agent: _Optional[str] = ..., mode_id: _Optional[str] = ..., title: _Optional[str] = ..., content_sha256: _Optional[str] = ..., proof: _Optional[_Union[Proof, _Mapping]] = ...) -> None: ...
+
+class Proof(_message.Message):
+    __slots__ = ("failing_caught", "failing", "healthy_passed", "healthy")
+    FAILING_CAUGHT_FIELD_NUMBER: _ClassVar[int]
+    FAILING_FIELD_NUMBER: _ClassVar[int]
+    HEALTHY_PASSED_FIELD_NUMBER: _ClassVar[int]
+    HEALTHY_FIELD_NUMBER: _ClassVar[int]
+    failing_caught: int
+    failing: int
+    healthy_passed: int
+    healthy: int
+    def __init__(self, failing_caught: _Optional[int] = ..., failing: _Optional[int] = ..., healthy_passed: _Optional[int] = ..., healthy: _Optional[int] = ...) -> None: ...
+
+class EvalUndraftable(_message.Message):
+    __slots__ = ("agent", "mode_id", "reason")
+    AGENT_FIELD_NUMBER: _ClassVar[int]
+    MODE_ID_FIELD_NUMBER: _ClassVar[int]
+    REASON_FIELD_NUMBER: _ClassVar[int]
+    agent: str
+    mode_id: str
+    reason: str
+    def __init__(self, agent: _Optional[str] = ..., mode_id: _Optional[str] = ..., reason: _Optional[str] = ...) -> None: ...
+
+class EvalReviewed(_message.Message):
+    __slots__ = ("eval_id", "agent", "review", "reviewer", "reason", "content_sha256", "reviewed_at")
+    EVAL_ID_FIELD_NUMBER: _ClassVar[int]
+    AGENT_FIELD_NUMBER: _ClassVar[int]
+    REVIEW_FIELD_NUMBER: _ClassVar[int]
+    REVIEWER_FIELD_NUMBER: _ClassVar[int]
+    REASON_FIELD_NUMBER: _ClassVar[int]
+    CONTENT_SHA256_FIELD_NUMBER: _ClassVar[int]
+    REVIEWED_AT_FIELD_NUMBER: _ClassVar[int]
+    eval_id: str
+    agent: str
+    review: Review
+    reviewer: str
+    reason: str
+    content_sha256: str
+    reviewed_at: _timestamp_pb2.Timestamp
+    def __init__(self, eval_id: _Optional[str] = ..., agent: _Optional[str] = ..., review: _Optional[_Union[Review, str]] = ..., reviewer: _Optional[str] = ..., reason: _Optional[str] = ..., content_sha256: _Optional[str] = ..., reviewed_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
+
+class EvalAccepted(_message.Message):
+    __slots__ = ("eval_id", "agent", "mode_id", "content_sha256", "accepted_by", "accepted_at")
+    EVAL_ID_FIELD_NUMBER: _ClassVar[int]
+    AGENT_FIELD_NUMBER: _ClassVar[int]
+    MODE_ID_FIELD_NUMBER: _ClassVar[int]
+    CONTENT_SHA256_FIELD_NUMBER: _ClassVar[int]
+    ACCEPTED_BY_FIELD_NUMBER: _ClassVar[int]
+    ACCEPTED_AT_FIELD_NUMBER: _ClassVar[int]
+    eval_id: str
+    agent: str
+    mode_id: str
+    content_sha256: str
+    accepted_by: str
+    accepted_at: _timestamp_pb2.Timestamp
+    def __init__(self, eval_id: _Optional[str] = ..., agent: _Optional[str] = ..., mode_id: _Optional[str] = ..., content_sha256: _Optional[str] = ..., accepted_by: _Optional[str] = ..., accepted_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
