@@ -1,0 +1,73 @@
+# Everything lives in .venv, .cache and .outerloop; nothing is installed on the host.
+VENV := .venv
+BIN := $(VENV)/bin
+UV := $(BIN)/uv
+PROTOS := $(shell find proto -name '*.proto')
+EXAMPLES := helpdesk helpdesk_model helpdesk_traffic helpdesk_demo
+
+.PHONY: help setup demo test check bench-gate format proto lock clean
+.DEFAULT_GOAL := help
+
+help: ## what there is
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:[^#]*##/\t/' | expand -t 12
+
+setup: $(VENV)/.ready ## a virtual environment with locked dependencies and embedded engines
+
+$(VENV)/.ready: requirements.lock pyproject.toml
+	@echo "setting up $(VENV) …"
+	@test -x $(BIN)/python || python3 -m venv $(VENV)
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check "$$(grep -oE '^uv==[0-9.]+' requirements.lock)"
+	@$(UV) pip sync --quiet --compile-bytecode --python $(BIN)/python --require-hashes requirements.lock
+	@$(UV) pip install --quiet --python $(BIN)/python --no-deps --editable .
+	@touch $@
+
+demo: setup ## the whole loop, before your eyes (ARGS="--help" for what can be changed)
+	@PYTHONPATH=deploy/examples $(BIN)/python -m helpdesk_demo $(ARGS)
+
+test: setup ## unit, integration and end-to-end tests (ARGS="tests/unit" for some of them)
+	$(BIN)/python -m pytest $(ARGS)
+
+check: setup ## every gate on the code: lint, types, layers, contracts, lock file
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy services tests
+	set -e; for example in $(EXAMPLES); do \
+	  (cd deploy/examples && MYPYPATH=.:../../services:helpdesk:helpdesk_model ../../$(BIN)/mypy --config-file ../../pyproject.toml $$example); \
+	done
+	$(BIN)/lint-imports
+	cd proto && ../$(BIN)/buf lint
+	$(MAKE) --no-print-directory check-drift
+
+bench-gate: setup ## the gate's statistics beside naive rules (ARGS="--share .05" is short)
+	$(BIN)/python tests/bench/bench_gate.py $(ARGS)
+
+.PHONY: check-drift
+check-drift: setup # what is generated must be what its source says
+	@rm -rf .cache/drift && mkdir -p .cache/drift
+	@$(BIN)/python -m grpc_tools.protoc -Iproto --python_out=.cache/drift --pyi_out=.cache/drift $(PROTOS)
+	@diff -r -x __init__.py -x __pycache__ .cache/drift/outerloop/contracts services/outerloop/contracts \
+	  || { echo "generated code differs from proto/: run make proto"; exit 1; }
+	@base=$$(git rev-parse --verify --quiet origin/main || git rev-parse --verify --quiet HEAD~1 || true); \
+	if [ -n "$$base" ] && git cat-file -e "$$base:proto" 2>/dev/null; then \
+	  cd proto && ../$(BIN)/buf breaking --against "../.git#ref=$$base,subdir=proto"; fi
+	@cp requirements.lock .cache/drift/requirements.lock
+	@$(UV) pip compile --quiet pyproject.toml --all-extras --group dev --universal --python-version 3.11 \
+	  --generate-hashes --no-header --output-file .cache/drift/requirements.lock
+	@diff requirements.lock .cache/drift/requirements.lock \
+	  || { echo "requirements.lock is not what pyproject.toml asks for: run make lock"; exit 1; }
+
+format: setup ## mend what can be mended
+	$(BIN)/ruff check --fix
+	$(BIN)/ruff format
+
+proto: setup ## generate Python from proto/
+	rm -rf services/outerloop/contracts
+	$(BIN)/python -m grpc_tools.protoc -Iproto --python_out=services --pyi_out=services $(PROTOS)
+	touch services/outerloop/contracts/__init__.py services/outerloop/contracts/v1/__init__.py
+
+lock: setup ## resolve dependencies again, after pyproject.toml changed
+	$(UV) pip compile --quiet pyproject.toml --all-extras --group dev --universal --python-version 3.11 \
+	  --generate-hashes --no-header --output-file requirements.lock
+
+clean: ## forget environment, caches and local data
+	rm -rf $(VENV) .cache .outerloop .mypy_cache .ruff_cache .pytest_cache
