@@ -1,0 +1,84 @@
+"""`outerloop.yaml`: what the team that owns an agent says of it, in the agent's own repository."""
+
+import unicodedata
+from pathlib import PurePosixPath
+from typing import Annotated, Literal
+
+from pydantic import Field, field_validator
+
+from outerloop.runtime.documents import Document, parse_yaml
+
+NAME = "outerloop.yaml"
+
+# What CI systems other than git hosts' own (which begin with .git) read; as `folded` writes it.
+_CI = frozenset({".ci", ".circleci", ".buildkite", ".travis.yml", "jenkinsfile", "azure-pipelines.yml"})
+
+Command = Annotated[tuple[str, ...], Field(min_length=1)]
+
+
+class Tools(Document):
+    """The tool sandbox that answers calls which a cassette does not hold."""
+
+    sandbox: Command | None = None
+
+
+class Release(Document):
+    """The branch that production runs, and how a change reaches it."""
+
+    branch: str = "main"
+    mode: Literal["push"] = "push"
+
+
+class Budget(Document):
+    """What the loop may spend on this agent."""
+
+    usd_per_day: Annotated[float, Field(gt=0)] = 20.0
+
+
+class AgentFile(Document):
+    """One agent, as its `outerloop.yaml` describes it."""
+
+    agent: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$")]
+    run: Command
+    test: Command | None = None
+    tools: Tools = Tools()
+    mutable: Annotated[tuple[str, ...], Field(min_length=1)]
+    release: Release = Release()
+    models: dict[str, str] = Field(default_factory=dict)
+    budget: Budget = Budget()
+
+    @field_validator("mutable")
+    @classmethod
+    def _relative(cls, globs: tuple[str, ...]) -> tuple[str, ...]:
+        for glob in globs:
+            path = PurePosixPath(glob)
+            if path.is_absolute() or ".." in path.parts:
+                raise ValueError(f"{glob!r} must be a path inside the repository")
+        return globs
+
+    @classmethod
+    def parse(cls, text: str, where: str = NAME) -> "AgentFile":
+        """Read the text of an `outerloop.yaml`.
+
+        Raises:
+            UserError: naming `where`, the field and what is wrong with it.
+        """
+        return parse_yaml(cls, text, where)
+
+
+def is_protected(path: str) -> bool:
+    """Whether `path` belongs to the judge, so that no change may touch it, whatever `mutable` says.
+
+    That is outerloop.yaml (whoever edits it could make everything mutable for the next change), what steers
+    git (.git*, and its short names on Windows), and CI; in any folder and in any spelling.
+    """
+    parts = [folded(part) for part in path.split("/")]
+    return any(part == NAME or part in _CI or part.startswith((".git", "git~")) for part in parts)
+
+
+def folded(part: str) -> str:
+    """What a file system that ignores case, Unicode forms and dots at the end would make of a path's part."""
+    if part.isascii():
+        return part.lower().rstrip(" .")
+    visible = "".join(letter for letter in part if unicodedata.category(letter) != "Cf")
+    return unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", visible).casefold()).rstrip(" .")
