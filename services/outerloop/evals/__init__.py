@@ -1,0 +1,1 @@
+"""Evals: their format, what they expect of a trace, the recorded world they run in, the suite in git."""

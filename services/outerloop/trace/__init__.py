@@ -1,0 +1,1 @@
+"""What a trace is to us, and how OTLP becomes one."""

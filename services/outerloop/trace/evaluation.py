@@ -1,0 +1,91 @@
+"""Evaluation results: what people and other systems say of a trace, sent as OTLP log events.
+
+The event is `gen_ai.evaluation.result` of the OTel GenAI conventions, parented to the evaluated span.
+"""
+
+from dataclasses import dataclass
+
+from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceRequest
+from opentelemetry.proto.logs.v1.logs_pb2 import LogRecord
+
+from outerloop.trace.otlp import (
+    SPAN_ID_BYTES,
+    TRACE_ID_BYTES,
+    InvalidError,
+    Refusal,
+    attributes_of,
+    hex_id,
+    storable,
+)
+
+EVENT = "gen_ai.evaluation.result"
+_BAD_LABELS = {"fail", "failed", "bad", "incorrect", "thumbs_down", "negative", "unsafe", "no"}
+
+
+@dataclass(frozen=True, slots=True)
+class Evaluation:
+    """One result. `score` is None when only a label was given; times are Unix nanoseconds."""
+
+    trace_id: str
+    span_id: str
+    name: str
+    label: str
+    score: float | None
+    explanation: str
+    time_ns: int
+    source: str
+
+    @property
+    def bad(self) -> bool:
+        """Whether it calls the run a failure: by its label if there is one, else by a score of 0 or less."""
+        if self.label:
+            return self.label.lower() in _BAD_LABELS
+        return self.score is not None and self.score <= 0
+
+
+def evaluations_of(request: ExportLogsServiceRequest) -> list[Evaluation]:
+    """The valid evaluation results among the log records."""
+    return read_evaluations(request)[0]
+
+
+def read_evaluations(request: ExportLogsServiceRequest) -> tuple[list[Evaluation], list[Refusal]]:
+    """The evaluation results among the log records, and why some are left out: for want of a trace id.
+
+    Other records are none of our business.
+    """
+    found: list[Evaluation] = []
+    refused: list[Refusal] = []
+    for group in request.resource_logs:
+        source = attributes_of(group.resource.attributes).get("service.name", "")
+        for record in (r for scoped in group.scope_logs for r in scoped.log_records if _is_result(r)):
+            try:
+                found.append(_evaluation(record, source))
+            except InvalidError as error:
+                refused.append(error.refusal)
+    return found, refused
+
+
+def _is_result(record: LogRecord) -> bool:
+    # Before LogRecord.event_name existed, SDKs sent the name as an attribute.
+    return record.event_name == EVENT or attributes_of(record.attributes).get("event.name") == EVENT
+
+
+def _evaluation(record: LogRecord, source: str) -> Evaluation:
+    attributes = attributes_of(record.attributes)
+    return Evaluation(
+        trace_id=hex_id(record.trace_id, TRACE_ID_BYTES, "result_trace_id"),
+        span_id=hex_id(record.span_id, SPAN_ID_BYTES, "result_span_id") if record.span_id else "",
+        name=attributes.get("gen_ai.evaluation.name", ""),
+        label=attributes.get("gen_ai.evaluation.score.label", ""),
+        score=_number(attributes.get("gen_ai.evaluation.score.value", "")),
+        explanation=attributes.get("gen_ai.evaluation.explanation", ""),
+        time_ns=storable(record.time_unix_nano or record.observed_time_unix_nano),
+        source=source,
+    )
+
+
+def _number(text: str) -> float | None:
+    try:
+        return float(text)
+    except ValueError:
+        return None
