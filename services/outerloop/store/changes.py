@@ -1,0 +1,94 @@
+"""Tables changes and harness_steps: patches, and how the harness came to them. Writer: propose."""
+
+from dataclasses import asdict, dataclass
+from datetime import datetime
+from enum import StrEnum
+
+from outerloop.runtime.clickhouse import ClickHouse
+
+
+class State(StrEnum):
+    """How far a change is, in the order in which a later state replaces an earlier one."""
+
+    FAILED = "failed"  # no patch: the session ended without one, which counts as an attempt
+    WRITTEN = "written"
+    PROPOSED = "proposed"  # its event is out
+    ABANDONED = "abandoned"  # no patch: the eval was given up
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ChangeRecord:
+    """One attempt at an eval. `usd` is what the session that ended it cost; see spent_usd for all."""
+
+    change_id: str
+    agent: str
+    mode_id: str
+    eval_id: str
+    attempt: int
+    state: State
+    base_commit: str
+    patch: str
+    diagnosis: str
+    model: str
+    usd: float
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StepRecord:
+    """One step of a session: what the model said (JSON), what its tools answered (JSON), what it cost."""
+
+    agent: str
+    change_id: str
+    session_id: str
+    step: int
+    stop_reason: str
+    content: str
+    results: str
+    input_tokens: int
+    output_tokens: int
+    usd: float
+    seconds: float
+    at: datetime
+
+
+async def insert(db: ClickHouse, change: ChangeRecord) -> None:
+    """Store a change; a later state replaces an earlier one."""
+    await db.insert("changes", [asdict(change) | {"step": list(State).index(change.state)}])
+
+
+async def insert_step(db: ClickHouse, step: StepRecord) -> None:
+    """Store one step of a session; the same step again replaces itself."""
+    await db.insert("harness_steps", [asdict(step)])
+
+
+async def of_agent(db: ClickHouse, agent: str) -> list[ChangeRecord]:
+    """The changes for an agent, the oldest first."""
+    rows = await db.query(
+        "SELECT change_id, agent, mode_id, eval_id, attempt, state, base_commit, patch, diagnosis, model,"
+        " usd, at FROM changes FINAL WHERE agent = {agent:String} ORDER BY at, attempt",
+        agent=agent,
+    )
+    return [ChangeRecord(**row | {"state": State(row["state"])}) for row in rows]
+
+
+async def spent_usd(db: ClickHouse, agent: str, since: datetime) -> float:
+    """What sessions for an agent have cost since then, in US dollars, whatever became of them."""
+    rows = await db.query(
+        "SELECT sum(usd) AS usd FROM harness_steps FINAL"
+        " WHERE agent = {agent:String} AND at >= {since:DateTime64(3)}",
+        agent=agent,
+        since=since,
+    )
+    return float(rows[0]["usd"] or 0)
+
+
+async def trial_tokens(db: ClickHouse, agent: str, since: datetime) -> tuple[int, int]:
+    """What the gate's trials of an agent have used since then: input and output tokens."""
+    rows = await db.query(
+        "SELECT sum(input_tokens) AS input, sum(output_tokens) AS output FROM trials FINAL"
+        " WHERE agent = {agent:String} AND at >= {since:DateTime64(3)}",
+        agent=agent,
+        since=since,
+    )
+    return int(rows[0]["input"] or 0), int(rows[0]["output"] or 0)

@@ -1,0 +1,76 @@
+"""Table settlements: which traces were handed to triage, and what was known of them. Writer: ingest."""
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from datetime import datetime
+
+from outerloop.runtime.clickhouse import ClickHouse
+
+# How far back a starting ingest looks for traces that another one left unsettled. A trace that was settled
+# longer ago may be gone by now (TTL, deletion); a younger one must be there.
+LOOK_BACK_DAYS = 2
+
+
+@dataclass(frozen=True, slots=True)
+class Summary:
+    """What is stored of a trace. `revision` changes when a span or an evaluation result is added."""
+
+    trace_id: str
+    revision: str
+    agent: str
+    agent_version: str
+    spans: int
+    started_at: datetime
+    through: datetime
+
+
+_SUMMARY = """
+SELECT s.TraceId AS trace_id,
+       concat(toString(s.spans), '-', hex(s.content), '-', hex(ifNull(e.content, 0))) AS revision,
+       s.agent AS agent, s.agent_version AS agent_version, s.spans AS spans,
+       s.started_at AS started_at, greatest(s.through, ifNull(e.through, s.through)) AS through
+FROM (
+    SELECT TraceId, uniqExact(SpanId) AS spans, groupBitXor(cityHash64(SpanId)) AS content,
+           argMinIf(AgentName, Timestamp, AgentName != '') AS agent,
+           argMinIf(AgentVersion, Timestamp, AgentVersion != '') AS agent_version,
+           min(Timestamp) AS started_at, max(StoredAt) AS through
+    FROM otel_traces FINAL WHERE TraceId IN {ids:Array(String)} GROUP BY TraceId
+) AS s
+LEFT JOIN (
+    SELECT trace_id, -- A hash over a NULL is NULL: a result without a score would count for nothing.
+           groupBitXor(cityHash64(span_id, name, source, label, ifNull(toString(score), ''), explanation))
+               AS content,
+           max(stored_at) AS through
+    FROM evaluations FINAL WHERE trace_id IN {ids:Array(String)} GROUP BY trace_id
+) AS e ON e.trace_id = s.TraceId
+"""
+_UNSETTLED = """
+SELECT TraceId AS trace_id, max(rooted) AS rooted FROM (
+    SELECT TraceId, max(StoredAt) AS through, max(ParentSpanId = '') AS rooted FROM otel_traces
+    WHERE StoredAt > now() - INTERVAL {days:UInt8} DAY GROUP BY TraceId
+    UNION ALL
+    SELECT trace_id, max(stored_at), false FROM evaluations
+    WHERE stored_at > now() - INTERVAL {days:UInt8} DAY GROUP BY trace_id
+) AS stored
+LEFT JOIN (SELECT trace_id, max(through) AS through FROM settlements GROUP BY trace_id) AS settled
+       ON settled.trace_id = stored.TraceId
+WHERE stored.through > ifNull(settled.through, toDateTime64(0, 3))
+GROUP BY TraceId
+"""
+
+
+async def summaries(db: ClickHouse, trace_ids: Sequence[str]) -> list[Summary]:
+    """What is stored of these traces; an id of which nothing is stored is left out."""
+    rows = await db.query(_SUMMARY, ids=list(trace_ids))
+    return [Summary(**row) for row in rows]
+
+
+async def unsettled(db: ClickHouse, days: int) -> dict[str, bool]:
+    """Traces with something stored in the last `days` that no settlement covers: id -> root has come."""
+    return {row["trace_id"]: bool(row["rooted"]) for row in await db.query(_UNSETTLED, days=days)}
+
+
+async def insert(db: ClickHouse, settled: Sequence[Summary]) -> None:
+    """Record that these were handed to triage."""
+    keep = ("trace_id", "revision", "agent", "spans", "through")
+    await db.insert("settlements", [{k: v for k, v in asdict(s).items() if k in keep} for s in settled])
