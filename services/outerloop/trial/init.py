@@ -1,0 +1,201 @@
+"""The first process in a sandbox: opens the loopback port, starts the command, watches its limits.
+
+    python -I -S -B init.py CONTROL MEMORY PROCESSES FILE [VARIABLE=/path ...] -- command ...
+
+Standard library only, and only modules that start fast: every trial waits for this. CONTROL is the number of
+a Unix socket's descriptor. Over it go, in this order: one byte, with the listening socket of the loopback
+port attached when there are VARIABLEs; and at the end `exit N`, `memory` or `processes`. When the other side
+closes it, everything here ends.
+
+PROCESSES 0 means that there is no process namespace of our own: then the limits on processes and on resident
+memory are not watched, and what the command left running is found by its parents and killed.
+"""
+
+import _signal as signal  # type: ignore[import-not-found]  # unlike `signal`, it builds no enums at import
+import _socket
+import os
+import resource
+import select
+import sys
+import time
+
+TICK = 0.02  # seconds between two counts of processes: a fork bomb makes thousands in a second
+THREADS = 4  # a process may have on average
+MEMORY_TICKS = 5  # looks at memory are dearer, and memory grows more slowly
+
+
+def main() -> None:
+    """Runs the command to its end, reports, and leaves nothing behind."""
+    control = _socket.socket(fileno=int(sys.argv[1]))
+    memory, processes, file = map(int, sys.argv[2:5])
+    split = sys.argv.index("--")
+    ready(control, sys.argv[5:split])
+    os.set_inheritable(control.fileno(), False)  # noqa: FBT003 - the function takes it by position
+    own_namespace = processes > 0
+    if not own_namespace:
+        adopt_orphans()
+    child = start(sys.argv[split + 1 :], memory, processes, file)
+    report = watch(control, child, memory if own_namespace else 0, processes)
+    if not own_namespace:
+        kill_descendants()
+    try:  # noqa: SIM105 - contextlib is slow to import
+        control.send(report.encode())
+    except OSError:
+        pass  # nobody is there any more to hear it
+
+
+def ready(control: _socket.socket, variables: list[str]) -> None:
+    """Says that the sandbox stands, and hands out the loopback port when one was asked for."""
+    if not variables:
+        control.send(b"r")
+        return
+    listener = _socket.socket(_socket.AF_INET, _socket.SOCK_STREAM)
+    listener.bind(("127.0.0.1", 0))
+    listener.listen(128)
+    # A socket belongs to the network namespace it was made in: whoever holds it serves this loopback.
+    descriptor = listener.fileno().to_bytes(4, sys.byteorder)
+    control.sendmsg([b"r"], [(_socket.SOL_SOCKET, _socket.SCM_RIGHTS, descriptor)])
+    for variable in variables:
+        name, _, path = variable.partition("=")
+        os.environ[name] = f"http://127.0.0.1:{listener.getsockname()[1]}{path}"
+    listener.close()
+
+
+def start(command: list[str], memory: int, processes: int, file: int) -> int:
+    """Forks the command under its limits; its process id."""
+    child = os.fork()
+    if child:
+        return child
+    try:
+        limit(resource.RLIMIT_DATA, memory)  # not RLIMIT_AS: V8, Go and JVMs reserve far more than they use
+        limit(resource.RLIMIT_FSIZE, file)
+        limit(resource.RLIMIT_CORE, 0)
+        if os.getpriority(os.PRIO_PROCESS, 0) < 0:
+            os.setpriority(os.PRIO_PROCESS, 0, 0)  # going first is for this process alone
+        if processes:
+            # Threads count here too, and root is exempt; watch() counts processes, and root's as well.
+            limit(resource.RLIMIT_NPROC, THREADS * processes)
+        signal.signal(signal.SIGPIPE, signal.SIG_DFL)
+        signal.signal(signal.SIGXFSZ, signal.SIG_DFL)
+        os.execvp(command[0], command)  # noqa: S606 - running it is the point
+    except OSError as error:
+        os.write(2, f"{command[0]}: {error.strerror}\n".encode())
+        os._exit(127)
+
+
+def limit(what: int, most: int) -> None:
+    """Lowers one resource limit; one that is lower already stays."""
+    hard = resource.getrlimit(what)[1]
+    most = most if hard == resource.RLIM_INFINITY else min(most, hard)
+    resource.setrlimit(what, (most, most))
+
+
+def watch(control: _socket.socket, child: int, memory: int, processes: int) -> str:
+    """Waits for the child's end, a limit, or the end of whoever asked; what to report."""
+    woken, wake = os.pipe()
+    os.set_blocking(wake, False)
+    signal.set_wakeup_fd(wake)
+    signal.signal(signal.SIGCHLD, lambda *_: None)
+    tick = -1
+    while True:
+        tick += 1
+        status = reap(child)
+        if status is not None:
+            return f"exit {os.waitstatus_to_exitcode(status)}"
+        if memory and (reason := excess(processes, 0 if tick % MEMORY_TICKS else memory)):
+            return reason
+        readable = select.select([woken, control.fileno()], [], [], TICK)[0]
+        if control.fileno() in readable and not control.recv(1):
+            return "closed"
+        if woken in readable:
+            os.read(woken, 4096)
+
+
+def reap(child: int) -> int | None:
+    """Collects whatever ended, adopted orphans too; the wait status of `child` once it did."""
+    while True:
+        try:
+            pid, status = os.waitpid(-1, os.WNOHANG)
+        except ChildProcessError:
+            return None
+        if pid == child:
+            return status
+        if not pid:
+            return None
+
+
+def excess(processes: int, memory: int) -> str:
+    """The limit that all processes of this namespace together are over, "" if none; `memory` 0: any."""
+    pids = [name for name in os.listdir("/proc") if name.isdigit()]  # noqa: PTH208 - pathlib is slow to import
+    if len(pids) > processes:
+        return "processes"
+    # What processes share counts once for each in statm, which is quick to read, and exactly in Pss.
+    if memory and resident(pids) * resource.getpagesize() > memory and proportional(pids) * 1024 > memory:
+        return "memory"
+    return ""
+
+
+def resident(pids: list[str]) -> int:
+    """Resident pages of all, shared ones counted again for each."""
+    return sum(int(text.split()[1]) for text in read(pids, "statm"))
+
+
+def proportional(pids: list[str]) -> int:
+    """Resident KiB of all, shared pages counted once."""
+    lines = (line for text in read(pids, "smaps_rollup") for line in text.splitlines())
+    return sum(int(line.split()[1]) for line in lines if line.startswith(b"Pss:"))
+
+
+def read(pids: list[str], name: str) -> list[bytes]:
+    """That file of /proc of each process which is still there."""
+    texts: list[bytes] = []
+    for pid in pids:
+        try:
+            with open(f"/proc/{pid}/{name}", "rb") as file:  # noqa: PTH123 - as above
+                texts.append(file.read())
+        except OSError:
+            continue  # it ended meanwhile
+    return [text for text in texts if text]
+
+
+def adopt_orphans() -> None:
+    """Makes this process the parent of every descendant whose parent ended, so that none gets lost."""
+    try:
+        import ctypes  # noqa: PLC0415 - slow to import, and needed without a sandbox only
+
+        ctypes.CDLL(None).prctl(36, 1, 0, 0, 0)  # PR_SET_CHILD_SUBREAPER
+    except (ImportError, OSError, AttributeError):
+        pass  # not Linux
+
+
+def kill_descendants() -> None:
+    """Kills until nothing is left: a process may fork while it is looked for."""
+    while found := descendants(os.getpid()):
+        for pid in found:
+            try:
+                os.kill(pid, signal.SIGKILL)
+            except ProcessLookupError:
+                continue
+        reap(-1)
+        time.sleep(0.005)  # between death and its being visible there is no event to wait for
+
+
+def descendants(root: int) -> list[int]:
+    """Process ids of the living descendants of `root`; [] where there is no /proc."""
+    children: dict[int, list[int]] = {}
+    for name in os.listdir("/proc") if os.path.isdir("/proc") else []:  # noqa: PTH112, PTH208 - as above
+        try:
+            with open(f"/proc/{name}/stat", "rb") as file:  # noqa: PTH123 - as above
+                state, parent = file.read().rpartition(b")")[2].split()[:2]
+        except (OSError, ValueError):
+            continue
+        if name.isdigit() and state != b"Z":
+            children.setdefault(int(parent), []).append(int(name))
+    found = list(children.get(root, []))
+    for pid in found:
+        found.extend(children.get(pid, []))
+    return found
+
+
+if __name__ == "__main__":
+    main()
