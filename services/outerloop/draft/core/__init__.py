@@ -1,0 +1,1 @@
+"""Pure functions: what an eval should expect, and whether it is one. No I/O."""

@@ -1,0 +1,1 @@
+"""Pure functions: when a trace is complete. No I/O."""
