@@ -1,0 +1,214 @@
+"""Wiring of propose: accepted evals and decisions in, changes out; one change in flight per agent."""
+
+import asyncio
+import logging
+import tempfile
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+
+from outerloop.contracts.v1.change_pb2 import ChangeAbandoned, ChangeProposed
+from outerloop.contracts.v1.decision_pb2 import OBSTACLE_CONFLICT, VERDICT_SHIP, DecisionReached
+from outerloop.contracts.v1.eval_pb2 import EvalAccepted
+from outerloop.propose import ids, plan
+from outerloop.propose.attempt import Attempts, NoChange
+from outerloop.propose.plan import Abandon, Outcome, next_step
+from outerloop.propose.settings import ProposeSettings
+from outerloop.runtime.bus import Bus
+from outerloop.runtime.clickhouse import ClickHouse
+from outerloop.runtime.envelope import Delivery, unpack
+from outerloop.runtime.errors import UserError
+from outerloop.runtime.lookout import look_out
+from outerloop.runtime.service import Background
+from outerloop.runtime.topics import topic_of
+from outerloop.store import changes, decisions, evals
+from outerloop.store.changes import ChangeRecord
+from outerloop.store.changes import State as ChangeState
+from outerloop.store.evals import EvalRecord
+from outerloop.store.evals import State as EvalState
+
+log = logging.getLogger(__name__)
+
+SETTINGS = ProposeSettings
+CONSUMES = (topic_of(EvalAccepted).name, topic_of(DecisionReached).name)
+
+
+class Proposer:
+    """The service; see the package."""
+
+    def __init__(self, settings: ProposeSettings, bus: Bus, db: ClickHouse) -> None:
+        self._settings = settings
+        self._bus = bus
+        self._db = db
+        self._attempts = Attempts(settings, db)
+        self._one_at_a_time = asyncio.Lock()
+        bus.subscribe(CONSUMES, self.handle, at_most=1)
+
+    async def handle(self, batch: Sequence[Delivery]) -> None:
+        """Take the next step for the agent that an event is about."""
+        for delivery in batch:
+            if delivery.topic == topic_of(EvalAccepted).name:
+                agent, decided = unpack(delivery, EvalAccepted).agent, None
+            else:
+                decided = unpack(delivery, DecisionReached)
+                agent = decided.agent
+            try:
+                await self.advance(agent, decided, delivery)
+            except UserError as error:
+                # Nothing is wrong with the event: look() goes on when a person has put it right.
+                log.warning("nothing is proposed for %s: %s", agent, error)
+
+    async def look(self) -> None:
+        """Take up what no event announces, for as long as the service lives."""
+        await look_out(self._bus, topic_of(EvalAccepted).name, self._settings.repositories(), self.look_at)
+
+    async def look_at(self, agent: str) -> None:
+        """Take the next step for an agent."""
+        await self.advance(agent, None, None)
+
+    def _holds(self, agent: str) -> bool:
+        """Whether the agent is this replica's, so that no two of them pay for the same change."""
+        return self._bus.holds(topic_of(EvalAccepted).name, agent)
+
+    async def advance(self, agent: str, decided: DecisionReached | None, cause: Delivery | None) -> None:
+        """Do what the plan says next for an agent, until a change is in flight or nothing is left.
+
+        `decided` may be newer than what ClickHouse holds: the gate writes its row after its event.
+        """
+        if agent not in self._settings.repositories():
+            log.info("nothing is proposed for %s: OUTERLOOP_AGENTS names no repository of it", agent)
+            return
+        if self._settings.anthropic_api_key is None:
+            log.warning("nothing is proposed for %s: there is no model; set ANTHROPIC_API_KEY", agent)
+            return
+        async with self._one_at_a_time:
+            # What this replica does not hold, look() takes up in the one that does.
+            while self._holds(agent) and await self._step(agent, decided, cause):
+                pass
+
+    async def _step(self, agent: str, decided: DecisionReached | None, cause: Delivery | None) -> bool:
+        """One step; whether there may be another."""
+        accepted = {e.eval_id: e for e in await evals.of_agent(self._db, agent, EvalState.ACCEPTED)}
+        known = await changes.of_agent(self._db, agent)
+        if unsent := next((c for c in known if c.state is ChangeState.WRITTEN), None):
+            await self._send(unsent, cause)
+            return False
+        verdicts = {d.change_id: d for d in await decisions.of_agent(self._db, agent)}
+        if decided is not None:
+            verdicts.setdefault(decided.change_id, decided)
+        given_up = [c.eval_id for c in known if c.state is ChangeState.ABANDONED]
+        tried = [c for c in known if c.state in {ChangeState.PROPOSED, ChangeState.FAILED}]
+        failed = [c.change_id for c in tried if c.state is ChangeState.FAILED]
+        step = next_step(
+            list(accepted),
+            [plan.Change(c.change_id, c.eval_id, c.attempt) for c in tried],
+            [
+                *(plan.Decision(d.change_id, _outcome(d)) for d in verdicts.values()),
+                *(plan.Decision(change_id, Outcome.FAILED) for change_id in failed),
+            ],
+            given_up,
+            max_attempts=self._settings.propose_attempts,
+        )
+        if isinstance(step, Abandon):
+            await self._abandon(accepted[step.eval_id], step.attempts, step.reason, cause)
+            return True
+        if isinstance(step, plan.Propose):
+            return await self._propose(accepted[step.eval_id], step.attempt, tried, verdicts, cause)
+        return False
+
+    async def _propose(
+        self,
+        record: EvalRecord,
+        attempt: int,
+        tried: Sequence[ChangeRecord],
+        verdicts: dict[str, DecisionReached],
+        cause: Delivery | None,
+    ) -> bool:
+        with tempfile.TemporaryDirectory(prefix="propose-", ignore_cleanup_errors=True) as scratch:
+            change_id = ids.change_id(record.eval_id, attempt)
+            made = await self._attempts.make(record, change_id, Path(scratch), tried, verdicts)
+        if earlier := await self._written(record.agent, change_id):
+            await self._send(earlier, cause)
+            return False
+        if made is None:  # today's budget is spent: look() takes it up tomorrow
+            return False
+        if isinstance(made, NoChange) and made.final:
+            await self._abandon(record, attempt, made.reason, cause, usd=made.usd)
+            return True
+        change = self._record(record, attempt, change_id)
+        if isinstance(made, NoChange):
+            log.warning("%s: attempt %d at eval %s: %s", record.agent, attempt, record.eval_id, made.reason)
+            failed = replace(change, state=ChangeState.FAILED, diagnosis=made.reason, usd=made.usd)
+            await changes.insert(self._db, failed)
+            return True
+        change = replace(
+            change, base_commit=made.base, patch=made.patch, diagnosis=made.diagnosis, usd=made.usd
+        )
+        await changes.insert(self._db, change)
+        await self._send(change, cause)
+        return False
+
+    async def _written(self, agent: str, change_id: str) -> ChangeRecord | None:
+        """The change, if another replica wrote it while this one worked on it: the agent changed hands."""
+        states = {ChangeState.WRITTEN, ChangeState.PROPOSED}
+        known = await changes.of_agent(self._db, agent)
+        return next((c for c in known if c.change_id == change_id and c.state in states), None)
+
+    def _record(self, record: EvalRecord, attempt: int, change_id: str) -> ChangeRecord:
+        return ChangeRecord(
+            change_id=change_id,
+            agent=record.agent,
+            mode_id=record.mode_id,
+            eval_id=record.eval_id,
+            attempt=attempt,
+            state=ChangeState.WRITTEN,
+            base_commit="",
+            patch="",
+            diagnosis="",
+            model=self._settings.propose_model,
+            usd=0.0,
+            at=datetime.now(UTC),
+        )
+
+    async def _send(self, change: ChangeRecord, cause: Delivery | None) -> None:
+        message = ChangeProposed(
+            change_id=change.change_id,
+            agent=change.agent,
+            mode_id=change.mode_id,
+            eval_id=change.eval_id,
+            attempt=change.attempt,
+            base_commit=change.base_commit,
+            patch=change.patch,
+            diagnosis=change.diagnosis,
+            model=change.model,
+        )
+        message.proposed_at.FromDatetime(change.at)
+        await self._bus.publish(message, because=(change.change_id,), cause=cause)
+        await changes.insert(self._db, replace(change, state=ChangeState.PROPOSED))
+
+    async def _abandon(
+        self, record: EvalRecord, attempts: int, reason: str, cause: Delivery | None, *, usd: float = 0.0
+    ) -> None:
+        log.info("%s: eval %s is given up: %s", record.agent, record.eval_id, reason)
+        message = ChangeAbandoned(
+            agent=record.agent,
+            mode_id=record.mode_id,
+            eval_id=record.eval_id,
+            attempts=attempts,
+            reason=reason,
+        )
+        await self._bus.publish(message, because=(record.eval_id, attempts), cause=cause)
+        row = self._record(record, attempts, ids.change_id(record.eval_id, attempts) + "/abandoned")
+        await changes.insert(self._db, replace(row, state=ChangeState.ABANDONED, diagnosis=reason, usd=usd))
+
+
+def wire(settings: ProposeSettings, bus: Bus, db: ClickHouse) -> Sequence[Background]:
+    """Subscribe, and name what runs beside."""
+    return (Proposer(settings, bus, db).look,)
+
+
+def _outcome(decision: DecisionReached) -> Outcome:
+    if decision.verdict == VERDICT_SHIP:
+        return Outcome.SHIPPED
+    return Outcome.CONFLICT if decision.obstacle == OBSTACLE_CONFLICT else Outcome.REJECTED

@@ -1,0 +1,60 @@
+"""Gathers what a session is told: the mode, the eval, recorded runs, files, and what was tried before."""
+
+from collections.abc import Mapping, Sequence
+
+from outerloop.contracts.v1.decision_pb2 import DecisionReached
+from outerloop.evals.grade import describe
+from outerloop.propose.context import Attempt, Evidence, FailedEval
+from outerloop.runtime.clickhouse import ClickHouse
+from outerloop.store import spans, verdicts
+from outerloop.store.changes import ChangeRecord, State
+from outerloop.store.evals import EvalRecord
+from outerloop.trace.neighbours import neighbours
+
+_FAILING = 20
+_HEALTHY = 200
+
+
+async def gather(
+    db: ClickHouse,
+    record: EvalRecord,
+    files: Mapping[str, int],
+    changes: Sequence[ChangeRecord],
+    decisions: Mapping[str, DecisionReached],
+) -> Evidence:
+    """The evidence for the next attempt at `record`'s eval. `decisions` are by change id."""
+    exemplar = record.eval.provenance.source_traces[0]
+    failing = dict(await verdicts.failing(db, record.mode_id, _FAILING))
+    healthy = await verdicts.healthy(db, record.agent, _HEALTHY)
+    traces = await spans.traces(db, [exemplar, *healthy])
+    shown = traces.get(exemplar)
+    alike = neighbours(shown, [traces[t] for t in healthy if t in traces]) if shown else []
+    signals = failing.get(exemplar) or next(iter(failing.values()), ())
+    return Evidence(
+        title=record.title,
+        signals=signals,
+        eval=record.eval,
+        expectations=tuple(describe(e) for e in record.eval.expect),
+        failing=shown,
+        healthy=alike[0] if alike else None,
+        files=files,
+        attempts=tuple(
+            _attempt(change, decisions.get(change.change_id))
+            for change in changes
+            if change.eval_id == record.eval_id
+            and (change.state is State.FAILED or change.change_id in decisions)
+        ),
+    )
+
+
+def _attempt(change: ChangeRecord, decision: DecisionReached | None) -> Attempt:
+    if decision is None:  # it failed: there was nothing to decide on
+        return Attempt(number=change.attempt, diagnosis="", patch="", reason=change.diagnosis)
+    broken = [o for o in decision.outcomes if not o.held]
+    return Attempt(
+        number=change.attempt,
+        diagnosis=change.diagnosis,
+        patch=change.patch,
+        reason=decision.reason,
+        failed=tuple(FailedEval(o.title, o.passed, o.trials, tuple(o.reasons)) for o in broken),
+    )

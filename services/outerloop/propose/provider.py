@@ -1,0 +1,42 @@
+"""One call of the model, and what its failures mean to us."""
+
+import anthropic
+from anthropic import AsyncAnthropic
+from anthropic.types import Message
+from anthropic.types.message_create_params import MessageCreateParamsNonStreaming
+
+from outerloop.runtime.errors import OutageError, UserError
+
+# Connection, 429, 5xx and 529, after the SDK's own retries, which keep to retry-after. A key that is refused
+# or not paid for is no fault of the message either: it waits until somebody has seen to it.
+_AWAY = (
+    anthropic.APIConnectionError,
+    anthropic.RateLimitError,
+    anthropic.InternalServerError,  # OverloadedError is one
+    anthropic.RequestTimeoutError,
+    anthropic.ConflictError,
+    anthropic.AuthenticationError,
+    anthropic.PermissionDeniedError,
+    anthropic.PaymentRequiredError,
+)
+
+
+async def ask(client: AsyncAnthropic, request: MessageCreateParamsNonStreaming, where: str) -> Message:
+    """The model's message.
+
+    Raises:
+        OutageError: the provider is away, or will not serve us now.
+        UserError: the provider does not know the model.
+        anthropic.APIStatusError: a bug of ours, such as a malformed request; `where` is in its notes.
+    """
+    try:
+        return await client.messages.create(**request)
+    except _AWAY as error:
+        raise OutageError(f"the model provider is away ({where}): {error}") from error
+    except anthropic.NotFoundError as error:
+        raise UserError(
+            f"OUTERLOOP_PROPOSE_MODEL: the provider does not know {request['model']!r}"
+        ) from error
+    except anthropic.APIStatusError as error:
+        error.add_note(where)
+        raise

@@ -1,0 +1,17 @@
+"""Settings of propose."""
+
+from typing import Annotated
+
+from pydantic import Field
+
+from outerloop.runtime.settings import ModelSettings
+
+
+class ProposeSettings(ModelSettings):
+    """See the descriptions; `outerloop settings` prints them."""
+
+    propose_model: Annotated[str, Field(description="the model that writes changes")] = "claude-sonnet-5-5"
+    propose_attempts: Annotated[
+        int, Field(ge=1, description="attempts that did not ship, after which a mode is parked for a person")
+    ] = 8
+    propose_usd_per_session: Annotated[float, Field(gt=0, description="what one attempt may cost")] = 2.0

@@ -1,0 +1,184 @@
+"""The tools of a session: their definitions for the Messages API, and what answers a call.
+
+A tool is a pydantic model: its docstring is the description, its fields are the schema. A call that does not
+fit is answered with what is wrong and what would fit, so that the language model can correct itself.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from inspect import cleandoc
+from typing import Annotated
+
+from anthropic.types import ToolParam
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from outerloop.propose.paths import RefusedError
+from outerloop.propose.quote import clip
+from outerloop.propose.workspace import MAX_RESULT_CHARS, Workspace
+from outerloop.runtime.errors import TrialNotRunError
+
+_Path = Annotated[str, Field(description="Relative to the root of the repository.", max_length=1_000)]
+_Folder = Annotated[str, Field(description="Only below this folder; empty for everywhere.", max_length=1_000)]
+_Text = Annotated[str, Field(min_length=1, max_length=4_000)]
+
+
+class _Call(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class ListFiles(_Call):
+    """List the files of the repository, with their sizes and whether you may change them."""
+
+    folder: _Folder = ""
+
+
+class ReadFile(_Call):
+    """Read a text file. Long files come in parts; the last line then says how to read on."""
+
+    path: _Path
+    start_line: Annotated[int, Field(ge=1, description="The first line to show.")] = 1
+
+
+class Search(_Call):
+    """Find the lines of all files that hold a text, literally (no wildcards, case matters)."""
+
+    pattern: Annotated[str, Field(min_length=1, max_length=500)]
+    folder: _Folder = ""
+
+
+class EditFile(_Call):
+    """Replace a text in a file. It must occur exactly once; give enough of what is around it."""
+
+    path: _Path
+    old: Annotated[str, Field(min_length=1, description="As it stands in the file, spaces and lines too.")]
+    new: str
+
+
+class RunTestsCall(_Call):
+    """Run the agent's own tests on the repository as you have edited it."""
+
+
+class Finish(_Call):
+    """Hand in your edits as the proposed change. Nothing can be done after it."""
+
+    diagnosis: Annotated[_Text, Field(description="What went wrong, and what your change does about it.")]
+    cause: Annotated[_Text, Field(description="Why this is the cause: the evidence for it.")]
+    risk: Annotated[_Text, Field(description="What the change might break elsewhere.")]
+    confidence: Annotated[
+        float, Field(ge=0, le=1, description="How likely the change ships: 0 to 1.", allow_inf_nan=False)
+    ]
+
+
+class GiveUp(_Call):
+    """End without a change, because none that you may make would remove the cause."""
+
+    reason: Annotated[_Text, Field(description="Why, and what a person would have to decide.")]
+
+
+@dataclass(frozen=True, slots=True)
+class CheckRun:
+    """What the agent's test command gave."""
+
+    passed: bool
+    output: str
+
+
+RunTests = Callable[[], Awaitable[CheckRun]]
+
+_TOOLS: dict[str, type[_Call]] = {
+    "list_files": ListFiles,
+    "read_file": ReadFile,
+    "search": Search,
+    "edit_file": EditFile,
+    "run_tests": RunTestsCall,
+    "finish": Finish,
+    "give_up": GiveUp,
+}
+
+
+class Toolbox:
+    """The tools over one working tree.
+
+    `run_tests` runs the agent's test command on the tree and leaves it as it is (runs on a copy, or on a
+    read-only mount); None when the agent has no such command, and then there is no such tool.
+    """
+
+    def __init__(self, workspace: Workspace, run_tests: RunTests | None) -> None:
+        self._workspace = workspace
+        self._run_tests = run_tests
+        self._offered = {name: call for name, call in _TOOLS.items() if run_tests or call is not RunTestsCall}
+
+    def definitions(self) -> list[ToolParam]:
+        """For the `tools` of a request; the same toolbox always gives the same."""
+        return [
+            {"name": name, "description": cleandoc(call.__doc__ or ""), "input_schema": _schema(call)}
+            for name, call in self._offered.items()
+        ]
+
+    async def answer(self, name: str, given: object) -> str | Finish | GiveUp:
+        """What a call gives: a text for the model, or the end of the session.
+
+        Raises:
+            RefusedError: with what is wrong with the call, for the model.
+            OutageError: the sandbox is away.
+        """
+        call = self._parsed(name, given)
+        match call:
+            case Finish() if not self._workspace.changed:
+                raise RefusedError("no file is changed: edit one first, or call give_up")
+            case Finish() | GiveUp():
+                return call
+            case RunTestsCall():
+                return await self._tested()
+            case _:
+                return await asyncio.to_thread(self._in_tree, call)
+
+    def _in_tree(self, call: _Call) -> str:
+        match call:
+            case ListFiles(folder=folder):
+                return self._workspace.list_files(folder)
+            case ReadFile(path=path, start_line=start_line):
+                return self._workspace.read_file(path, start_line)
+            case Search(pattern=pattern, folder=folder):
+                return self._workspace.search(pattern, folder)
+            case EditFile(path=path, old=old, new=new):
+                return self._workspace.edit_file(path, old, new)
+            case _:
+                raise TypeError(f"no tool of the tree: {call!r}")
+
+    async def _tested(self) -> str:
+        if self._run_tests is None:
+            raise RefusedError("the agent has no test command")
+        try:
+            run = await self._run_tests()
+        except TrialNotRunError as error:
+            # Perhaps an edit made them hang: for the model to judge, not for us.
+            raise RefusedError(f"the tests did not run: {clip(str(error), 1_000)}") from error
+        # What failed is said at the end of a test run's output.
+        cut = len(run.output) - MAX_RESULT_CHARS
+        output = run.output if cut <= 0 else f"[{cut} characters left out]\n{run.output[cut:]}"
+        return f"{'passed' if run.passed else 'FAILED'}\n{output}"
+
+    def _parsed(self, name: str, given: object) -> _Call:
+        call = self._offered.get(name)
+        if call is None:
+            raise RefusedError(f"there is no tool {name!r}; there are {', '.join(self._offered)}")
+        try:
+            return call.model_validate(given)
+        except ValidationError as error:
+            wrong = "; ".join(
+                f"{'.'.join(map(str, e['loc'])) or 'input'}: {e['msg']}" for e in error.errors()[:5]
+            )
+            takes = ", ".join(
+                f"{field}{'' if about.is_required() else ' (optional)'}"
+                for field, about in call.model_fields.items()
+            )
+            raise RefusedError(
+                f"malformed call of {name}: {wrong}. It takes: {takes or 'nothing'}"
+            ) from error
+
+
+def _schema(call: type[_Call]) -> dict[str, object]:
+    schema = call.model_json_schema()
+    return {key: value for key, value in schema.items() if key not in {"title", "description"}}
