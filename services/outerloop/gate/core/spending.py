@@ -1,0 +1,148 @@
+"""Spending: how the error δ of a whole life is given out to confirmations.
+
+A confirmation reserves the smallest free index k and is tested at α_k = δ / (H_1000·k). A ship releases its
+index; anything else keeps it for ever. Up to the first false ship the indices of regressing candidates are
+distinct, so P(a regressing change ever ships) ≤ Σ α_k = δ, whatever the proposer does. A content that comes
+back gets its own index back: there is no second roll.
+
+The ledger is an append-only list of entries, and its state a fold over them. Where they are kept must refuse
+two entries at one position (a compare-and-swap); to write the same entry again does no harm.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from heapq import heappop, heappush
+
+from outerloop.runtime.errors import UserError
+
+DELTA = 0.05
+INDICES = 1000
+HARMONIC = sum(1 / k for k in range(1, INDICES + 1))  # 7.4855
+
+
+class SpentError(UserError):
+    """All of δ is spent on failed confirmations: only a person can renew it."""
+
+
+def alpha_of(index: int, delta: float = DELTA) -> float:
+    """α_k = δ / (H_1000·k), of an index k from 1 to 1,000."""
+    if not 1 <= index <= INDICES:
+        raise ValueError(f"an index is from 1 to {INDICES}, not {index}")
+    return delta / (HARMONIC * index)
+
+
+@dataclass(frozen=True, slots=True)
+class Reserved:
+    """A content, by its hash, is confirmed at this index of this term of δ."""
+
+    content: str
+    index: int
+    term: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Released:
+    """The content shipped: its index is free again."""
+
+    content: str
+
+
+@dataclass(frozen=True, slots=True)
+class Renewed:
+    """A person granted δ once more: a new term, with indices of its own."""
+
+    by: str
+    term: int
+
+
+Entry = Reserved | Released | Renewed
+
+
+@dataclass(slots=True)
+class Ledger:
+    """What the entries so far amount to. Change it by `apply` only."""
+
+    delta: float = DELTA
+    term: int = 0
+    _held: dict[str, Reserved] = field(default_factory=dict)
+    _taken: dict[int, str] = field(default_factory=dict)  # of this term
+    _freed: list[int] = field(default_factory=list)  # a heap
+    _next: int = 1
+
+    @classmethod
+    def fold(cls, entries: Iterable[Entry], delta: float = DELTA) -> "Ledger":
+        """The state after `entries`, the oldest first.
+
+        Raises:
+            ValueError: if they are no ledger: an index held by two contents, or one that was not next.
+        """
+        ledger = cls(delta)
+        for entry in entries:
+            ledger.apply(entry)
+        return ledger
+
+    @property
+    def open_or_failed(self) -> int:
+        """How many indices of this term are held."""
+        return len(self._taken)
+
+    @property
+    def next_index(self) -> int:
+        """The smallest free index; `INDICES` + 1 when there is none."""
+        return self._freed[0] if self._freed else self._next
+
+    def reservation(self, content: str) -> Reserved:
+        """The entry to write before `content` is confirmed; its own one if it holds an index.
+
+        Raises:
+            SpentError: after 1,000 failed confirmations.
+        """
+        if content in self._held:
+            return self._held[content]
+        if self.next_index > INDICES:
+            raise SpentError(
+                f"{INDICES} confirmations have failed and the gate's error δ = {self.delta} is spent:"
+                " look at what is proposed, then renew it"
+            )
+        return Reserved(content, self.next_index, self.term)
+
+    def alpha(self, reserved: Reserved) -> float:
+        """The level at which a reserved content is tested."""
+        return alpha_of(reserved.index, self.delta)
+
+    def apply(self, entry: Entry) -> None:
+        """Take an entry into account; one that is there already changes nothing."""
+        match entry:
+            case Reserved():
+                self._reserve(entry)
+            case Released(content=content):
+                self._release(content)
+            case Renewed(term=term):
+                self._renew(term)
+
+    def _reserve(self, entry: Reserved) -> None:
+        if self._held.get(entry.content) == entry:
+            return
+        if entry.content in self._held or entry.term != self.term or entry.index != self.next_index:
+            raise ValueError(f"the ledger is broken: {entry} where index {self.next_index} is the next")
+        if self._freed:
+            heappop(self._freed)
+        else:
+            self._next += 1
+        self._held[entry.content] = entry
+        self._taken[entry.index] = entry.content
+
+    def _release(self, content: str) -> None:
+        reserved = self._held.pop(content, None)
+        if reserved is not None and reserved.term == self.term:
+            del self._taken[reserved.index]
+            heappush(self._freed, reserved.index)
+
+    def _renew(self, term: int) -> None:
+        if term == self.term:
+            return
+        if term != self.term + 1:
+            raise ValueError(f"the ledger is broken: term {term} after term {self.term}")
+        self.term, self._next = term, 1
+        self._taken.clear()
+        self._freed.clear()
