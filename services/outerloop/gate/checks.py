@@ -1,0 +1,41 @@
+"""The agent's own tests, before any trial is paid for."""
+
+from pathlib import Path
+
+from outerloop.gate.settings import GateSettings
+from outerloop.gate.trials import Bench
+from outerloop.runtime.agentfile import AgentFile
+from outerloop.runtime.errors import OutageError, TrialNotRunError, UserError
+from outerloop.trial.backend import check_limits_of, environment_of
+from outerloop.trial.checks import Checks, run_checks
+from outerloop.trial.sandbox import Sandbox
+
+_SHOWN = 1000  # characters of the tests' output in a reason
+
+
+async def failing_tests(bench: Bench, settings: GateSettings, sandbox: Sandbox) -> str:
+    """Why the agent's own tests stop the change, "" if they do not.
+
+    Raises:
+        UserError: if they do not end in time without the change either: then it is not the change.
+        OutageError: if they could not be run.
+    """
+    checks = await _run(bench.candidate, bench.agentfile, settings, sandbox)
+    said = checks.output[-_SHOWN:]
+    if not checks.timed_out:
+        return "" if checks.ok else f"the agent's own tests fail: {said}"
+    limit = f"{settings.checks_seconds:g} s"
+    if (await _run(bench.tools, bench.agentfile, settings, sandbox)).timed_out:
+        raise UserError(
+            f"the tests of {bench.agentfile.agent} do not end within {limit}, with the change or without it: "
+            "make them faster, or OUTERLOOP_CHECKS_SECONDS larger"
+        )
+    return f"the agent's own tests do not end within {limit} any more: {said}"
+
+
+async def _run(checkout: Path, agent: AgentFile, settings: GateSettings, sandbox: Sandbox) -> Checks:
+    environment, limits = environment_of(settings), check_limits_of(settings)
+    try:
+        return await run_checks(checkout, agent, environment=environment, sandbox=sandbox, limits=limits)
+    except TrialNotRunError as error:
+        raise OutageError(f"the tests of {agent.agent} could not be run: {error}") from error
