@@ -1,0 +1,5 @@
+"""`python -m outerloop`."""
+
+from outerloop.cli import main
+
+main()

@@ -1,0 +1,40 @@
+"""The command line: the composition root, and the only importer of services."""
+
+import logging
+import sys
+
+import typer
+
+from outerloop.cli import ask, data, evals, gate, letters, local, service
+from outerloop.runtime.errors import OuterloopError, UserError
+
+app = typer.Typer(
+    name="outerloop",
+    help="Production failures of an LLM agent become evals, and evals become gated changes.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    add_completion=False,
+)
+app.command("dev")(local.dev)
+app.command("run")(service.run)
+app.command("migrate")(service.migrate)
+app.command("topics")(service.topics)
+app.command("settings")(service.settings)
+app.command("send")(data.send)
+app.command("status")(ask.status)
+app.command("modes")(ask.modes)
+app.command("sql")(ask.sql)
+app.add_typer(evals.app, name="evals")
+app.add_typer(letters.app, name="dlq")
+app.add_typer(gate.app, name="gate")
+
+
+def main() -> None:
+    """Run a command; what a person got wrong is one sentence on stderr, and exit code 2."""
+    # Of a Kafka that is away, aiokafka logs what our sentence says. A service sets up its own logging.
+    logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
+    try:
+        app()
+    except OuterloopError as error:
+        sys.stderr.write(f"outerloop: {error}\n")
+        sys.exit(2 if isinstance(error, UserError) else 1)

@@ -1,0 +1,93 @@
+"""`outerloop dlq`: records that could not be handled, and sending them again once the fault is mended."""
+
+from typing import Annotated, Any
+
+import typer
+
+from outerloop.cli import output
+from outerloop.cli.config import common
+from outerloop.cli.kafka import connected, partitions_of, producer, records
+from outerloop.cli.output import AsJson
+from outerloop.cli.service import load_services
+from outerloop.runtime.errors import UserError
+from outerloop.runtime.settings import Settings
+from outerloop.runtime.topics import dead_letter_topic
+
+app = typer.Typer(help="Dead letters: list, show, re-drive.", no_args_is_help=True)
+Where = Annotated[str, typer.Argument(help="TOPIC:PARTITION:OFFSET of the dead letter, as `list` shows it")]
+_PREVIEW = 2000
+
+
+@app.command("list")
+def list_(*, as_json: AsJson = False) -> None:
+    """Every dead letter with what went wrong."""
+    rows = [_row(letter) for letter in output.run(_letters(common()))]
+    output.report(rows, as_json=as_json, empty="no dead letters")
+
+
+@app.command()
+def show(where: Where, *, as_json: AsJson = False) -> None:
+    """One dead letter: its headers, its error with the stack, the beginning of its value."""
+    letter = output.run(_find(where))
+    value = letter.value or b""
+    shown = {**_headers(letter), "bytes": len(value), "value": repr(value[:_PREVIEW])}
+    if as_json:
+        output.emit(shown)
+        return
+    for name, text in shown.items():
+        output.write(f"{name}: {text}")
+
+
+@app.command()
+def redrive(where: Where) -> None:
+    """Send a dead letter back to the topic it came from; handlers are idempotent, so twice does no harm."""
+    output.run(_redrive(where))
+
+
+async def _redrive(where: str) -> None:
+    settings = common()
+    letter = await _find(where)
+    if whole := _headers(letter).get("ol-dlq-truncated"):
+        raise UserError(
+            f"{where} holds only a part of the {whole} bytes that it had: it was too large to keep"
+        )
+    topic = _headers(letter)["ol-dlq-topic"]
+    headers = [(k, v) for k, v in letter.headers if not k.startswith("ol-dlq-")]
+    async with connected(settings, producer(settings)) as kafka:
+        await kafka.send_and_wait(topic, letter.value, key=letter.key, headers=headers)
+    output.say(f"sent {where} to {topic} again")
+
+
+def dead_letter_topics() -> list[str]:
+    """Where our services put what they cannot handle; other topics may end in .dlq too."""
+    return [dead_letter_topic(t, name) for name, app in load_services().items() for t in app.CONSUMES]
+
+
+async def _letters(settings: Settings) -> list[Any]:
+    there = await partitions_of(settings, dead_letter_topics())
+    return [letter for topic in sorted(there) for letter in await records(settings, topic)]
+
+
+async def _find(where: str) -> Any:
+    topic, _, rest = where.partition(":")
+    partition, _, offset = rest.partition(":")
+    if not (partition.isdigit() and offset.isdigit()):
+        raise UserError(f"{where}: expected TOPIC:PARTITION:OFFSET, as `outerloop dlq list` shows it")
+    for letter in await records(common(), topic):
+        if (letter.partition, letter.offset) == (int(partition), int(offset)):
+            return letter
+    raise UserError(f"there is no dead letter {where}; `outerloop dlq list` shows them")
+
+
+def _row(letter: Any) -> dict[str, Any]:
+    headers = _headers(letter)
+    return {
+        "letter": f"{letter.topic}:{letter.partition}:{letter.offset}",
+        "from": f"{headers['ol-dlq-topic']}[{headers['ol-dlq-partition']}]@{headers['ol-dlq-offset']}",
+        "attempts": int(headers["ol-dlq-attempts"]),
+        "error": f"{headers['ol-dlq-error-type']}: {headers['ol-dlq-error']}",
+    }
+
+
+def _headers(letter: Any) -> dict[str, str]:
+    return {k: v.decode("utf-8", "backslashreplace") for k, v in letter.headers}
