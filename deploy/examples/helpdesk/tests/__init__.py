@@ -1,0 +1,1 @@
+"""The deterministic checks of the helpdesk: fast, without network."""

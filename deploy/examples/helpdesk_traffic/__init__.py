@@ -1,0 +1,1 @@
+"""The shop around the agent: its customers (traffic) and its end-of-day audit job (audit)."""
