@@ -1,0 +1,257 @@
+"""Draft on a real ClickHouse engine: second openings, second looks, reviews. The bus only listens."""
+
+import asyncio
+import uuid
+from collections.abc import AsyncIterator, Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+import pytest_asyncio
+from google.protobuf.message import Message
+
+import samples
+from outerloop.contracts.v1.eval_pb2 import (
+    REVIEW_ACCEPT,
+    REVIEW_REJECT,
+    REVIEW_UNSPECIFIED,
+    EvalAccepted,
+    EvalDrafted,
+    EvalReviewed,
+    EvalUndraftable,
+    Review,
+)
+from outerloop.contracts.v1.failure_pb2 import ModeOpened
+from outerloop.draft.app import Drafter
+from outerloop.draft.evidence import Amount, Evidence, gather
+from outerloop.draft.record import Opening, undraftable
+from outerloop.draft.settings import DraftSettings
+from outerloop.evals.grade import grade
+from outerloop.runtime.bus import Bus
+from outerloop.runtime.clickhouse import ClickHouse
+from outerloop.runtime.delivery import Handler
+from outerloop.runtime.envelope import Delivery, stable_id
+from outerloop.runtime.errors import PoisonError
+from outerloop.runtime.topics import topic_of
+from outerloop.store import evals, spans, verdicts
+from outerloop.store.evals import EvalRecord, State
+from outerloop.store.migrate import migrate
+from outerloop.store.verdicts import Verdict
+from outerloop.trace.otlp import spans_of
+from outerloop.triage.core.signals import signals_of
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+ASKED = "Please cancel my order A-1"
+LOOKED, CANCELLED = samples.Call("get_order", {"id": "A-1"}), samples.Call("cancel", {"id": "A-1"})
+FAILED = samples.Call("get_order", {"id": "1"}, "invalid order id '1'", failed=True)
+NOW = datetime.now(UTC)
+
+
+class Ear(Bus):
+    """A bus that keeps what is published, with its event id."""
+
+    def __init__(self) -> None:
+        self.heard: list[tuple[str, Message]] = []
+        self.held = True
+
+    def subscribe(self, topics: Sequence[str], handle: Handler, *, at_most: int) -> None:
+        pass
+
+    def holds(self, topic: str, key: str) -> bool:
+        return self.held
+
+    async def publish(
+        self, message: Message, *, because: Sequence[object], cause: Delivery | None = None
+    ) -> None:
+        self.heard.append((stable_id(message.DESCRIPTOR.full_name, *because), message))
+
+    @property
+    def said(self) -> list[Message]:
+        return [message for _, message in self.heard]
+
+
+class World:
+    """An agent with one mode, and the service that drafts for it."""
+
+    def __init__(self, db: ClickHouse, settings: DraftSettings) -> None:
+        self.agent = f"agent-{uuid.uuid4().hex[:8]}"
+        self.mode = f"{self.agent}-mode"
+        self.db, self.settings, self.bus = db, settings, Ear()
+        self.drafter = Drafter(settings, self.bus, db)
+        self._number = uuid.uuid4().int >> 64
+
+    async def ran(self, *calls: samples.Call, mode: str = "", count: int = 3, error: str = "") -> None:
+        for _ in range(count):
+            self._number += 1
+            exported = samples.run(self._number % 10**8, ASKED, *calls, agent=self.agent, error=error)
+            trace = samples.trace(exported)
+            signs = signals_of(trace, [])
+            await spans.insert(self.db, spans_of(exported), NOW)
+            verdict = Verdict(self.agent, "1", trace.trace_id, bool(mode), mode, "", signs, "x", NOW, NOW)
+            await verdicts.insert(self.db, [verdict])
+
+    async def opens(self, event: str = "first") -> None:
+        opened = ModeOpened(mode_id=self.mode, agent=self.agent, title="get_order fails")
+        await self.drafter.handle([_delivery(opened, event)])
+
+    async def review(self, record: EvalRecord, verdict: Review, reason: str = "") -> None:
+        review = EvalReviewed(
+            eval_id=record.eval_id,
+            agent=self.agent,
+            review=verdict,
+            reviewer="ada",
+            reason=reason,
+            content_sha256=record.content_sha256,
+        )
+        await self.drafter.handle([_delivery(review, "review")])
+
+    async def evals(self, state: State | None = None) -> list[EvalRecord]:
+        return await evals.of_agent(self.db, self.agent, state)
+
+
+def _delivery(message: Message, event: str) -> Delivery:
+    return Delivery(topic_of(message).name, 0, 0, b"", message.SerializeToString(), {"ce_id": event})
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def engine(chdb: str) -> AsyncIterator[tuple[ClickHouse, DraftSettings]]:
+    where: dict[str, Any] = {"clickhouse": chdb, "clickhouse_database": f"draft_{uuid.uuid4().hex[:8]}"}
+    settings = DraftSettings(**where)
+    await migrate(settings)
+    db = ClickHouse(settings)
+    yield db, settings
+    await db.close()
+
+
+@pytest.fixture
+def world(engine: tuple[ClickHouse, DraftSettings]) -> World:
+    return World(*engine)
+
+
+async def drafted(world: World, event: str = "first") -> EvalRecord:
+    await world.ran(LOOKED, CANCELLED)
+    await world.ran(FAILED, mode=world.mode)
+    await world.opens(event)
+    (record,) = await world.evals()
+    return record
+
+
+async def test_each_opening_of_a_mode_gets_one_eval(world: World) -> None:
+    first = await drafted(world)
+    await world.opens()
+    assert await world.evals() == [first]
+    await world.opens("second")
+    assert len(await world.evals()) == 2
+    ids = [event_id for event_id, _ in world.bus.heard]
+    assert ids[0] == ids[1] != ids[2]
+    assert all(isinstance(said, EvalDrafted) for said in world.bus.said)
+
+
+async def test_failures_of_other_modes_are_part_of_the_evidence(world: World) -> None:
+    await world.ran(LOOKED, CANCELLED, error="boom", mode=f"{world.mode}-other")
+    expected = (await drafted(world)).eval.expect
+    found = await gather(world.db, world.agent, world.mode, world.settings)
+    assert len(found.others) == 3
+    assert all(grade(expected, other).passed for other in found.others)
+
+
+async def test_a_mode_without_an_eval_comes_back_when_more_is_recorded(world: World) -> None:
+    await world.ran(FAILED, mode=world.mode)
+    await world.opens()
+    (parked,) = world.bus.said
+    assert parked == EvalUndraftable(
+        agent=world.agent, mode_id=world.mode, reason="no healthy run to compare with"
+    )
+    assert await world.evals() == []  # there is none to show or to review
+    (kept,) = await world.evals(State.UNDRAFTABLE)
+    await world.drafter.look_once()
+    assert len(world.bus.heard) == 1  # nothing has changed
+    await world.ran(LOOKED, CANCELLED, count=2)
+    world.bus.held = False
+    await world.drafter.look_once()
+    assert await world.evals() == []  # it is another replica's
+    world.bus.held = True
+    await world.drafter.look_once()
+    (record,) = await world.evals(State.DRAFTED)
+    assert record.eval_id == kept.eval_id
+    assert isinstance(world.bus.said[-1], EvalDrafted)
+    await world.drafter.look_once()
+    await world.opens()  # redelivered
+    assert await world.evals() == [record]
+    assert world.bus.heard[1] == world.bus.heard[2]
+
+
+async def test_a_look_in_vain_is_remembered(world: World) -> None:
+    await world.ran(FAILED, mode=world.mode)
+    await world.opens()
+    await world.ran(FAILED, mode=world.mode)
+    for _ in range(2):
+        await world.drafter.look_once()
+    first, again = world.bus.heard
+    assert first == again  # said with the same event id: no new step of the mode
+    (kept,) = await world.evals(State.UNDRAFTABLE)
+    assert (kept.failing, kept.healthy) == (6, 0)
+
+
+@pytest.mark.parametrize(
+    ("failing", "healthy", "more"),
+    [(6, 100, False), (8, 149, False), (9, 100, True), (6, 150, True), (0, 0, False)],
+)
+async def test_how_much_more_is_worth_a_look(*, failing: int, healthy: int, more: bool) -> None:
+    last = undraftable(Opening("e", "a", "m", "title"), Amount(6, 100))
+    assert Amount(failing, healthy).more_than(last) is more
+
+
+async def test_a_rejection_parks_the_mode_with_its_reason(world: World) -> None:
+    record = await drafted(world)
+    for _ in range(2):
+        await world.review(record, REVIEW_REJECT, "it is what we want")
+    (rejected,) = await world.evals()
+    assert (rejected.state, rejected.reviewer) == (State.REJECTED, "ada")
+    (_, (one, said), (two, _)) = world.bus.heard
+    assert one == two
+    assert said == EvalUndraftable(
+        agent=world.agent, mode_id=world.mode, reason="ada rejected its eval: it is what we want"
+    )
+    await world.ran(LOOKED, CANCELLED, count=20)
+    await world.drafter.look_once()
+    assert await world.evals() == [rejected]  # a person has said no
+
+
+async def test_an_accepted_eval_binds_whatever_is_said_later(world: World) -> None:
+    record = await drafted(world)
+    await world.review(record, REVIEW_ACCEPT)
+    await world.review(record, REVIEW_REJECT, "no")
+    assert [type(said) for said in world.bus.said[1:]] == [EvalAccepted, EvalAccepted]
+    assert (await world.evals())[0].state is State.ACCEPTED
+
+
+@pytest.mark.parametrize("verdict", [REVIEW_UNSPECIFIED, 7])
+async def test_a_review_that_says_nothing_is_poison(world: World, verdict: Any) -> None:
+    record = await drafted(world)
+    with pytest.raises(PoisonError, match="neither accepts nor rejects"):
+        await world.review(record, verdict)
+    assert await world.evals() == [record]
+
+
+async def test_where_there_is_no_eval_there_is_nothing_to_review(world: World) -> None:
+    await world.ran(FAILED, mode=world.mode)
+    await world.opens()
+    (kept,) = await world.evals(State.UNDRAFTABLE)
+    with pytest.raises(PoisonError, match="nobody drafted"):
+        await world.review(kept, REVIEW_ACCEPT)
+
+
+async def test_the_event_loop_turns_while_a_draft_is_made(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    drafting = asyncio.Event()
+    turn, original = asyncio.get_running_loop(), Evidence.draft
+
+    def slow(found: Evidence) -> Any:
+        turn.call_soon_threadsafe(drafting.set)
+        return original(found) if asyncio.run_coroutine_threadsafe(drafting.wait(), turn).result(5) else None
+
+    monkeypatch.setattr(Evidence, "draft", slow)
+    assert (await drafted(world)).state is State.DRAFTED

@@ -1,0 +1,366 @@
+"""The gate as a service: real git, a real ClickHouse engine, real trials of a small agent; Kafka by hand."""
+
+import asyncio
+import sys
+import uuid
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any, cast
+
+import pytest
+import pytest_asyncio
+from aiohttp import web
+from google.protobuf.message import Message
+
+from engines.repositories import advance, agent_repository
+from integration.test_trial import AGENT, Upstream
+from outerloop.contracts.v1.change_pb2 import ChangeProposed
+from outerloop.contracts.v1.decision_pb2 import VERDICT_REJECT, VERDICT_SHIP, DecisionReached
+from outerloop.evals.model import Answered, Cassette, Eval, Provenance
+from outerloop.evals.suite import Entry
+from outerloop.gate import app
+from outerloop.gate.app import Gate
+from outerloop.gate.checks import failing_tests
+from outerloop.gate.judge import Judge
+from outerloop.gate.settings import GateSettings
+from outerloop.gate.ship import already_shipped
+from outerloop.gate.trials import Bench
+from outerloop.runtime import lookout
+from outerloop.runtime.agentfile import AgentFile
+from outerloop.runtime.bus import Bus
+from outerloop.runtime.clickhouse import ClickHouse
+from outerloop.runtime.envelope import Delivery
+from outerloop.runtime.errors import PoisonError, UserError
+from outerloop.runtime.git import Repository
+from outerloop.store import changes, decisions, evals
+from outerloop.store.changes import ChangeRecord
+from outerloop.store.changes import State as ChangeState
+from outerloop.store.evals import EvalRecord
+from outerloop.store.evals import State as EvalState
+from outerloop.store.migrate import migrate
+from outerloop.trial.isolation import Unconfined
+from outerloop.trial.sandbox import Sandbox
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+TERMS = "agent: {agent}\nrun: [python, -S, agent.py]\nmutable: [prompts/**]\n"
+ASKED = ["model", {"model": "model-that-answered"}]
+
+
+@dataclass
+class Hand:
+    """Kafka for one service, by hand: what was published, and whose keys come here."""
+
+    published: list[tuple[DecisionReached, tuple[object, ...]]] = field(default_factory=list)
+    held: bool = True
+
+    def subscribe(self, topics: Sequence[str], handle: Any, *, at_most: int) -> None:
+        assert (topics, at_most) == (app.CONSUMES, 1)
+
+    def holds(self, topic: str, key: str) -> bool:
+        assert topic == app.CONSUMES[0]
+        return self.held
+
+    async def publish(self, message: Message, *, because: Sequence[object], cause: Any = None) -> None:
+        self.published.append((cast(DecisionReached, message), tuple(because)))
+
+    @property
+    def verdicts(self) -> list[tuple[str, int]]:
+        return [(decision.change_id, decision.verdict) for decision, _ in self.published]
+
+
+@dataclass
+class Court:
+    """One agent before the gate, with a change that adds a prompt."""
+
+    agent: str
+    remote: Repository
+    settings: GateSettings
+    hand: Hand
+    db: ClickHouse
+    change: ChangeProposed
+
+    def gate(self) -> Gate:
+        return Gate(self.settings, cast(Bus, self.hand), self.db)
+
+    def delivery(self) -> Delivery:
+        return Delivery(app.CONSUMES[0], 0, 0, self.agent.encode(), self.change.SerializeToString())
+
+
+def settings_of(agents: str, folder: Path, chdb: str, database: str, **more: Any) -> GateSettings:
+    values = {"agents": agents, "cache": folder, "sandbox": "none", "agent_environment": Path(sys.prefix)}
+    return GateSettings(**cast(Any, values | {"clickhouse": chdb, "clickhouse_database": database} | more))
+
+
+@pytest.fixture(scope="module")
+def database() -> str:
+    return f"gate_{uuid.uuid4().hex[:8]}"
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def db(chdb: str, database: str) -> AsyncIterator[ClickHouse]:
+    settings = settings_of("", Path(), chdb, database)
+    await migrate(settings)
+    one = ClickHouse(settings)
+    yield one
+    await one.close()
+
+
+@pytest_asyncio.fixture(loop_scope="module")
+async def model() -> AsyncIterator[str]:
+    application = web.Application()
+    application.router.add_post("/v1/messages", Upstream().messages)
+    runner = web.AppRunner(application)
+    await runner.setup()
+    site = web.TCPSite(runner, "127.0.0.1", 0)
+    await site.start()
+    yield f"http://127.0.0.1:{runner.addresses[0][1]}"
+    await runner.cleanup()
+
+
+Make = Callable[..., Awaitable[Court]]
+
+
+@pytest_asyncio.fixture(loop_scope="module")
+async def make(tmp_path: Path, chdb: str, database: str, db: ClickHouse, model: str) -> Make:
+    """Makes courts; see made."""
+
+    async def made_here(*steps: Any) -> Court:
+        more = {"ANTHROPIC_BASE_URL": model, "ANTHROPIC_API_KEY": "key", "gate_model_calls": 5}
+        folder = tmp_path / uuid.uuid4().hex
+        settings = settings_of("", folder / "gates", chdb, database, **more)
+        return await made(folder, settings, db, *steps)
+
+    return made_here
+
+
+@pytest_asyncio.fixture(loop_scope="module")
+async def court(make: Make) -> Court:
+    return await make(ASKED)
+
+
+async def made(folder: Path, settings: GateSettings, db: ClickHouse, *steps: Any) -> Court:
+    """A court whose new eval has the agent take these steps, once."""
+    agent = f"a{uuid.uuid4().hex[:8]}"
+    files = {"outerloop.yaml": TERMS.format(agent=agent).encode(), "agent.py": AGENT.encode()}
+    remote, head = await agent_repository(folder, files | {"prompts/policy.md": b"Be kind.\n"})
+    await remote.checkout(head, folder / "work")
+    (folder / "work/prompts/policy.md").write_text("Be kind and brief.\n")
+    record = eval_of(agent, *steps)
+    await evals.insert(db, record)
+    change = ChangeRecord(
+        change_id=f"c-{agent}",
+        agent=agent,
+        mode_id="m1",
+        eval_id=record.eval_id,
+        attempt=1,
+        state=ChangeState.PROPOSED,
+        base_commit=head,
+        patch=await remote.patch_from(head, folder / "work"),
+        diagnosis="The policy is long-winded",
+        model="the-proposer",
+        usd=0.1,
+        at=datetime.now(UTC) - timedelta(minutes=5),
+    )
+    await changes.insert(db, change)
+    settings = settings.model_copy(update={"agents": f"{agent}={folder / 'remote'}"})
+    return Court(agent, remote, settings, Hand(), db, app._message(change))
+
+
+def eval_of(agent: str, *steps: Any) -> EvalRecord:
+    eval_ = Eval(
+        id=f"e-{agent}",
+        agent=agent,
+        mode_id="m1",
+        title="It answers",
+        input={"steps": steps},
+        expect=(Answered(),),
+        trials=1,
+        passes=1,
+        provenance=Provenance(
+            drafted_by="test", drafted_at=datetime(2026, 1, 1, tzinfo=UTC), source_traces=()
+        ),
+    )
+    return EvalRecord(
+        eval_id=eval_.id,
+        agent=agent,
+        mode_id=eval_.mode_id,
+        title=eval_.title,
+        state=EvalState.ACCEPTED,
+        eval_yaml=eval_.to_yaml(),
+        cassette_jsonl=Cassette().to_jsonl(),
+        content_sha256="",
+        failing_caught=1,
+        failing=1,
+        healthy_passed=1,
+        healthy=1,
+        reviewer="ann",
+        at=datetime.now(UTC),
+    )
+
+
+async def looking(gate: Gate, until: Callable[[], bool], seconds: float = 60) -> None:
+    """Have the gate look, until that is so."""
+    task = asyncio.create_task(gate.look())
+    try:
+        async with asyncio.timeout(seconds):
+            while not until():  # noqa: ASYNC110 - the gate sets no event of ours
+                await asyncio.sleep(0.02)
+            assert not task.done()
+    finally:
+        task.cancel()
+        with suppress(asyncio.CancelledError):
+            await task
+
+
+async def test_a_change_waits_until_a_person_has_put_things_right(
+    court: Court, caplog: pytest.LogCaptureFixture
+) -> None:
+    gate = court.gate()
+    await advance(court.remote, {"outerloop.yaml": b"agent: [\n"})
+    await gate.handle([court.delivery()])
+    assert court.hand.published == []
+    assert f"change c-{court.agent} for {court.agent} waits: outerloop.yaml at" in caplog.text
+    await advance(court.remote, {"outerloop.yaml": TERMS.format(agent=court.agent).encode()})
+    await looking(gate, lambda: bool(court.hand.published))
+    assert court.hand.verdicts == [(f"c-{court.agent}", VERDICT_SHIP)]
+    await court.remote.fetch()
+    shipped = await already_shipped(court.remote, f"c-{court.agent}")
+    assert shipped is not None
+    assert shipped.certificate.models == ("model-that-answered",)
+    assert shipped.certificate.proposed_by == "the-proposer"
+    await gate.handle([court.delivery()])
+    await gate.look_at(court.agent)
+    assert len(court.hand.published) == 1
+
+
+async def test_an_agent_that_nobody_configured_is_left(
+    court: Court, caplog: pytest.LogCaptureFixture
+) -> None:
+    court.settings = court.settings.model_copy(update={"agents": "other=/nowhere"})
+    await court.gate().handle([court.delivery()])
+    assert court.hand.published == []
+    assert f"OUTERLOOP_AGENTS names no repository of {court.agent}" in caplog.text
+
+
+async def test_a_change_for_an_eval_that_nobody_accepted_is_still_poison(court: Court) -> None:
+    court.change.eval_id = "unknown"
+    with pytest.raises(PoisonError):
+        await court.gate().handle([court.delivery()])
+
+
+async def test_only_the_replica_that_holds_the_agent_looks_and_one_agent_stops_no_other(
+    court: Court, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(lookout, "TICK_SECONDS", 0.01)
+    agents = f"broken=/nowhere,{court.settings.agents}"
+    court.settings = court.settings.model_copy(update={"agents": agents})
+    unusable = replace(eval_of("broken"), at=datetime.now(UTC))
+    await evals.insert(court.db, unusable)
+    known = (await changes.of_agent(court.db, court.agent))[0]
+    await changes.insert(
+        court.db, replace(known, agent="broken", change_id="c-broken", eval_id=unusable.eval_id)
+    )
+    gate = court.gate()
+    court.hand.held = False
+    with pytest.raises(TimeoutError):
+        await looking(gate, lambda: bool(court.hand.published), seconds=0.5)
+    assert caplog.text == ""
+    court.hand.held = True
+    await looking(gate, lambda: bool(court.hand.published))
+    assert court.hand.verdicts == [(f"c-{court.agent}", VERDICT_SHIP)]
+    assert "broken waits" in caplog.text
+
+
+async def test_a_change_that_was_just_proposed_is_the_handlers(court: Court) -> None:
+    known = (await changes.of_agent(court.db, court.agent))[0]
+    gate = court.gate()
+    assert await gate._waiting(court.agent) == [app._message(known)]
+    agent = f"{court.agent}-young"
+    await changes.insert(court.db, replace(known, agent=agent, at=datetime.now(UTC)))
+    assert await gate._waiting(agent) == []
+
+
+async def decided_meanwhile(court: Court, gate: Gate) -> None:
+    """Another replica's rejection comes out while the gate runs its trial."""
+    judging = asyncio.create_task(gate.handle([court.delivery()]))
+    await asyncio.sleep(0.3)
+    other = DecisionReached(
+        decision_id="other", agent=court.agent, change_id=court.change.change_id, verdict=VERDICT_REJECT
+    )
+    other.decided_at.FromDatetime(datetime.now(UTC))
+    await decisions.insert(court.db, other)
+    await judging
+
+
+@pytest.mark.parametrize("last", [ASKED, ["exit", 1]], ids=["ship", "reject"])
+async def test_the_first_verdict_wins(make: Make, last: Any) -> None:
+    court = await make(["sleep", 2], last)
+    await decided_meanwhile(court, court.gate())
+    assert court.hand.published == []
+    await court.remote.fetch()
+    assert await already_shipped(court.remote, court.change.change_id) is None
+    assert [d.decision_id for d in await decisions.of_agent(court.db, court.agent)] == ["other"]
+
+
+async def test_two_replicas_ship_once_and_say_the_same(court: Court, tmp_path: Path) -> None:
+    other = replace(court, settings=court.settings.model_copy(update={"cache": tmp_path / "other"}))
+    await asyncio.gather(*(each.gate().handle([each.delivery()]) for each in (court, other)))
+    assert set(court.hand.verdicts) == {(court.change.change_id, VERDICT_SHIP)}
+    assert len({because for _, because in court.hand.published}) == 1
+    assert len({decision.shipped_commit for decision, _ in court.hand.published}) == 1
+
+
+async def test_one_id_never_has_two_verdicts(make: Make) -> None:
+    becauses = []
+    for step in (ASKED, ["exit", 1]):
+        court = await make(step)
+        await court.gate().handle([court.delivery()])
+        becauses += [because[1:] for _, because in court.hand.published]
+    assert becauses == [("ship",), ("reject",)]
+
+
+async def test_a_verdict_is_bound_to_the_settings_and_the_new_eval(court: Court) -> None:
+    record = eval_of(court.agent, ASKED)
+    new = Entry(record.eval, record.cassette)
+
+    def court_of(entry: Entry = new, **changed: Any) -> str:
+        return Judge(court.settings.model_copy(update=changed), court.db)._court(entry)
+
+    others = [
+        court_of(sandbox="bubblewrap"),
+        court_of(anthropic_base_url="http://127.0.0.1:1"),
+        court_of(trial_seconds=1.0),
+        court_of(checks_seconds=1.0),
+        court_of(gate_model_calls=1),
+        court_of(replace(new, eval=record.eval.model_copy(update={"trials": 2}))),
+    ]
+    assert len({court_of(), *others}) == len(others) + 1
+    assert court_of(gate_trials_at_once=7) == court_of()
+
+
+SLOW, QUICK = "sleep 60", "exit 0"
+
+
+async def own_tests(court: Court, folder: Path, changed: str, base: str) -> str:
+    for name, script in (("changed", changed), ("base", base)):
+        (folder / name).mkdir(parents=True)
+        (folder / name / "test.sh").write_text(script)
+    agent = AgentFile(agent=court.agent, run=("true",), test=("sh", "test.sh"), mutable=("**",))
+    bench = Bench("d1", "v", agent, folder / "changed", folder / "base", {})
+    settings = court.settings.model_copy(update={"checks_seconds": 1.0, "trial_seconds": 0.001})
+    return await failing_tests(bench, settings, Sandbox(Unconfined()))
+
+
+async def test_tests_that_do_not_end_any_more_stop_the_change(court: Court, tmp_path: Path) -> None:
+    assert await own_tests(court, tmp_path / "quick", QUICK, SLOW) == ""
+    reason = await own_tests(court, tmp_path / "slow", SLOW, QUICK)
+    assert reason.startswith("the agent's own tests do not end within 1 s any more")
+
+
+async def test_tests_that_never_ended_in_time_are_the_teams_to_mend(court: Court, tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="OUTERLOOP_CHECKS_SECONDS larger"):
+        await own_tests(court, tmp_path, SLOW, SLOW)

@@ -1,0 +1,452 @@
+"""Propose as a service: real broker, engine and git, and the scripted Messages API for a model."""
+
+import asyncio
+import uuid
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+import pytest_asyncio
+
+from engines.repositories import AGENT, agent_repository
+from outerloop.cli import kafka
+from outerloop.contracts.v1.change_pb2 import ChangeAbandoned, ChangeProposed
+from outerloop.contracts.v1.decision_pb2 import DecisionReached
+from outerloop.contracts.v1.eval_pb2 import EvalAccepted
+from outerloop.dev.messages_api import Dice, Fault, MessagesApi, Reply, Script, serving
+from outerloop.evals.model import Answered, Cassette, Eval, Provenance, content_sha256
+from outerloop.propose.app import Proposer
+from outerloop.propose.ids import change_id
+from outerloop.propose.settings import ProposeSettings
+from outerloop.runtime.bus import Bus
+from outerloop.runtime.clickhouse import ClickHouse
+from outerloop.runtime.errors import OutageError
+from outerloop.runtime.settings import Settings
+from outerloop.runtime.topics import dead_letter_topic, topic_of, topics
+from outerloop.store import changes, decisions, evals
+from outerloop.store.changes import ChangeRecord, State
+from outerloop.store.decisions import TrialRecord
+from outerloop.store.evals import EvalRecord
+from outerloop.store.migrate import migrate
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+FINISH = {"diagnosis": "d", "cause": "c", "risk": "r", "confidence": 0.8}
+ACCEPTED = topic_of(EvalAccepted).name
+Turn = list[dict[str, Any]]
+
+
+def use(name: str, **arguments: Any) -> dict[str, Any]:
+    return {"type": "tool_use", "name": name, "input": arguments}
+
+
+def edit(new: str) -> dict[str, Any]:
+    return use("edit_file", path="tools/refund.yaml", old="refunds", new=new)
+
+
+LOOK: Turn = [use("list_files")]
+TALK: Turn = [{"type": "text", "text": "I would edit the policy."}]
+GIVE_UP: Turn = [use("give_up", reason="The tool itself is broken.")]
+CHANGE: Turn = [edit("Refunds, to the card.")]
+DONE: Turn = [use("finish", **FINISH)]
+
+
+class Model:
+    """Says `turns` of the n-th session to it, or of the last; a session is told by its first message."""
+
+    def __init__(self, *sessions: list[Turn]) -> None:
+        self.sessions = sessions
+        self.first: list[str] = []  # what each session was told
+        self.calls = 0
+
+    def __call__(self, request: dict[str, Any], dice: Dice) -> Reply:
+        self.calls += 1
+        messages = request["messages"]
+        if len(messages) == 1:
+            self.first.append(messages[0]["content"][0]["text"])
+        turns = self.sessions[min(len(self.first), len(self.sessions)) - 1]
+        return {"content": turns[min(len(messages) // 2, len(turns) - 1)]}
+
+
+@dataclass(frozen=True)
+class Desk:
+    """What the tests of this module share; each has agents of its own."""
+
+    settings: Settings
+    bus: Bus
+    db: ClickHouse
+
+    @asynccontextmanager
+    async def proposer(
+        self, api: MessagesApi, agents: str, bus: Bus | None = None, **own: Any
+    ) -> AsyncIterator[Proposer]:
+        """A proposer for `agents` (OUTERLOOP_AGENTS), who waits for no outage to end."""
+        given = (
+            self.settings.model_dump() | {"sandbox": "none", "propose_attempts": 2, "agents": agents} | own
+        )
+        given |= {"ANTHROPIC_API_KEY": "k", "ANTHROPIC_BASE_URL": api.url}
+        one = Proposer(ProposeSettings(**given), bus or self.bus, self.db)
+        client = one._attempts._client  # a service leaves it to the end of its process
+        client.max_retries = 0
+        async with client:
+            yield one
+
+    async def advance(self, script: Script, agents: str, **own: Any) -> None:
+        """What an event about the one agent of `agents` does."""
+        async with serving(script) as api, self.proposer(api, agents, **own) as one:
+            await one.advance(agents.partition("=")[0], None, None)
+
+    async def accept(self, agent: str) -> EvalRecord:
+        provenance = Provenance(drafted_by="draft", drafted_at=datetime.now(UTC), source_traces=("t",))
+        eval_ = Eval(
+            id=uuid.uuid4().hex,
+            agent=agent,
+            mode_id="m1",
+            title="It answers",
+            input={},
+            expect=(Answered(),),
+            provenance=provenance,
+        )
+        record = EvalRecord(
+            eval_id=eval_.id,
+            agent=agent,
+            mode_id="m1",
+            title=eval_.title,
+            state=evals.State.ACCEPTED,
+            eval_yaml=eval_.to_yaml(),
+            cassette_jsonl="",
+            content_sha256=content_sha256(eval_, Cassette()),
+            failing_caught=1,
+            failing=1,
+            healthy_passed=1,
+            healthy=1,
+            reviewer="r",
+            at=datetime.now(UTC),
+        )
+        await evals.insert(self.db, record)
+        return record
+
+    async def changes(self, agent: str) -> list[ChangeRecord]:
+        return await changes.of_agent(self.db, agent)
+
+    async def spent(self, agent: str) -> float:
+        return await changes.spent_usd(self.db, agent, datetime(2020, 1, 1, tzinfo=UTC))
+
+    async def proposed(self, agent: str) -> list[ChangeProposed]:
+        found = await kafka.records(self.settings, topic_of(ChangeProposed).name)
+        events = [ChangeProposed.FromString(record.value) for record in found]
+        return [event for event in events if event.agent == agent]
+
+    async def abandoned(self, agent: str) -> list[ChangeAbandoned]:
+        found = await kafka.records(self.settings, topic_of(ChangeAbandoned).name)
+        events = [ChangeAbandoned.FromString(record.value) for record in found]
+        return [event for event in events if event.agent == agent]
+
+
+async def until(ask: Callable[[], Awaitable[object]], seconds: float = 20) -> None:
+    async with asyncio.timeout(seconds):
+        while not await ask():  # noqa: ASYNC110 - it happens in broker and engine
+            await asyncio.sleep(0.05)
+
+
+def agent_name() -> str:
+    return f"agent-{uuid.uuid4().hex[:8]}"
+
+
+def terms(agent: str, more: str = "") -> bytes:
+    return f"agent: {agent}\nrun: [python]\nmutable: [prompts/**, tools/*.yaml]\n{more}".encode()
+
+
+async def remote(folder: Path, agent: str, more: str = "") -> str:
+    """OUTERLOOP_AGENTS for an agent with a repository of its own."""
+    await agent_repository(folder, AGENT | {"outerloop.yaml": terms(agent, more)})
+    return f"{agent}={folder / 'remote'}"
+
+
+@asynccontextmanager
+async def running(proposer: Proposer) -> AsyncIterator[asyncio.Task[None]]:
+    """With look() beside."""
+    task = asyncio.create_task(proposer.look())
+    yield task
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+
+
+async def create_topics(settings: Settings, group: str) -> None:
+    """The dead-letter topics of a group."""
+    names = (topic_of(kind).name for kind in (EvalAccepted, DecisionReached))
+    await kafka.create_topics(settings, {dead_letter_topic(name, group): 1 for name in names}, 1)
+
+
+@asynccontextmanager
+async def member(settings: Settings, group: str) -> AsyncIterator[Bus]:
+    """A bus whose group holds every key."""
+    await create_topics(settings, group)
+    bus = Bus(settings, group)
+
+    async def leave(_: object) -> None:
+        """Tests call the proposer themselves, unless they subscribe it."""
+
+    bus.subscribe([ACCEPTED], leave, at_most=1)
+    async with bus:
+
+        async def holds() -> bool:
+            return bus.holds(ACCEPTED, "any")
+
+        await until(holds)
+        yield bus
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def desk(tansu: str, chdb: str, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Desk]:
+    settings = Settings(
+        kafka=tansu,
+        kafka_idempotent_producer=False,
+        kafka_session_timeout_ms=6000,
+        clickhouse=chdb,
+        clickhouse_database=f"propose_{uuid.uuid4().hex[:8]}",
+        cache=tmp_path_factory.mktemp("cache"),
+        retries=1,
+    )
+    await migrate(settings)
+    await kafka.create_topics(settings, dict.fromkeys(topics(), 1), 1)
+    db = ClickHouse(settings)
+    async with member(settings, f"propose{uuid.uuid4().hex[:8]}") as bus:
+        yield Desk(settings, bus, db)
+    await db.close()
+
+
+async def test_a_change_is_written_and_sent(desk: Desk, tmp_path: Path) -> None:
+    agent = agent_name()
+    record = await desk.accept(agent)
+    await desk.advance(Model([CHANGE, DONE]), await remote(tmp_path, agent))
+    (change,) = await desk.changes(agent)
+    (event,) = await desk.proposed(agent)
+    assert (change.state, change.change_id) == (State.PROPOSED, change_id(record.eval_id, 1))
+    assert "+description: Refunds, to the card." in change.patch == event.patch
+    assert 0 < change.usd == pytest.approx(await desk.spent(agent))
+
+
+async def test_a_session_that_brings_nothing_is_an_attempt_and_the_next_one_knows(
+    desk: Desk, tmp_path: Path
+) -> None:
+    agent = agent_name()
+    record = await desk.accept(agent)
+    model = Model([TALK], [CHANGE, DONE])
+    await desk.advance(model, await remote(tmp_path, agent))
+    failed, proposed = await desk.changes(agent)
+    assert (failed.state, failed.attempt) == (State.FAILED, 1)
+    assert failed.diagnosis == "silence: the model stopped calling tools"
+    assert failed.usd > 0
+    assert (proposed.state, proposed.attempt) == (State.PROPOSED, 2)
+    assert proposed.change_id == change_id(record.eval_id, 2)
+    assert "### Attempt 1: no change\n\nwhy: silence: the model stopped calling tools" in model.first[1]
+    assert await desk.abandoned(agent) == []
+
+
+async def test_after_so_many_attempts_without_a_patch_the_eval_is_given_up(
+    desk: Desk, tmp_path: Path
+) -> None:
+    agent = agent_name()
+    await desk.accept(agent)
+    model = Model([TALK])
+    await desk.advance(model, await remote(tmp_path, agent))
+    assert len(model.first) == 2
+    (event,) = await desk.abandoned(agent)
+    assert event.attempts == 2
+    assert event.reason.startswith("0 changes were rejected, and 2 sessions brought none")
+
+
+async def test_the_model_itself_ends_an_eval_at_once(desk: Desk, tmp_path: Path) -> None:
+    agent = agent_name()
+    await desk.accept(agent)
+    model = Model([GIVE_UP])
+    await desk.advance(model, await remote(tmp_path, agent))
+    assert len(model.first) == 1
+    (row,) = await desk.changes(agent)
+    assert row.state is State.ABANDONED
+    assert 0 < row.usd == pytest.approx(await desk.spent(agent))
+
+
+async def test_sessions_that_an_outage_or_a_kill_ends_are_spent_too(desk: Desk, tmp_path: Path) -> None:
+    agent = agent_name()
+    await desk.accept(agent)
+    calls: list[int] = []
+
+    def model(request: dict[str, Any], dice: Dice) -> Reply:
+        calls.append(len(request["messages"]))
+        if len(calls) == 3:
+            api.inject(Fault(kind="500", times=9))
+        return {"content": LOOK if len(calls) <= 6 else GIVE_UP}
+
+    agents = await remote(tmp_path, agent)
+    async with serving(model) as api, desk.proposer(api, agents) as proposer:
+        with pytest.raises(OutageError, match="the model provider is away"):
+            await proposer.advance(agent, None, None)
+        before = await desk.spent(agent)
+        assert before > 0
+        api.inject()
+        killed = asyncio.create_task(proposer.advance(agent, None, None))
+
+        async def paid() -> bool:
+            return len(calls) >= 6
+
+        await until(paid)
+        killed.cancel()
+        await asyncio.gather(killed, return_exceptions=True)
+        between = await desk.spent(agent)
+        assert between > before
+        calls.extend([0] * 9)
+        await proposer.advance(agent, None, None)
+        assert await desk.spent(agent) > between
+
+
+async def test_a_day_costs_no_more_than_its_budget(
+    desk: Desk, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    agent = agent_name()
+    await desk.accept(agent)
+    agents = await remote(tmp_path, agent, "budget: {usd_per_day: 0.5}\n")
+    model = Model([LOOK])
+    own: dict[str, Any] = {"propose_usd_per_session": 0.3, "propose_attempts": 1000}
+    async with serving(model) as api, desk.proposer(api, agents, **own) as proposer:
+        for _ in range(5):
+            await proposer.advance(agent, None, None)
+    assert 0.1 < await desk.spent(agent) <= 0.5
+    said = [r.getMessage() for r in caplog.records if "today's budget is spent" in r.getMessage()]
+    assert len(said) == 1
+
+
+async def test_trials_of_the_gate_are_of_the_same_budget(desk: Desk, tmp_path: Path) -> None:
+    agent = agent_name()
+    await desk.accept(agent)
+    agents = await remote(
+        tmp_path, agent, "models: {anthropic: claude-sonnet-5-5}\nbudget: {usd_per_day: 1}\n"
+    )
+    trial = TrialRecord(
+        trial_id="t",
+        decision_id=agent,
+        agent=agent,
+        eval_id="e",
+        number=0,
+        passed=True,
+        reasons=(),
+        answer="",
+        model_calls=1,
+        models=("claude-sonnet-5-5",),
+        input_tokens=200_000,
+        output_tokens=50_000,
+        divergences=0,
+        seconds=1,
+        at=datetime.now(UTC),
+    )
+    await decisions.insert_trials(desk.db, [trial])
+    model = Model([GIVE_UP])
+    await desk.advance(model, agents)
+    assert model.calls == 0
+    assert await desk.changes(agent) == []
+
+
+async def test_one_agents_trouble_ends_nothing_for_the_others(desk: Desk, tmp_path: Path) -> None:
+    nowhere, broken, bug, well = (agent_name() for _ in range(4))
+    for agent in (nowhere, broken, bug, well):
+        await desk.accept(agent)
+    agents = [
+        f"{nowhere}={tmp_path / 'nowhere'}",
+        await remote(tmp_path / "broken", broken, "budget: {usd_per_day: much}\n"),
+        await remote(tmp_path / "bug", bug),
+        await remote(tmp_path / "well", well),
+    ]
+    (record,) = await evals.of_agent(desk.db, bug)
+    without_trace = record.eval_yaml.replace("source_traces:\n  - t", "source_traces: []")
+    assert without_trace != record.eval_yaml
+    await evals.insert(desk.db, replace(record, eval_yaml=without_trace))
+    async with (
+        serving(Model([GIVE_UP])) as api,
+        desk.proposer(api, ",".join(agents)) as proposer,
+        running(proposer) as look,
+    ):
+        await until(lambda: desk.changes(well))
+        assert not look.done()
+
+
+async def test_look_waits_for_what_this_replica_holds(desk: Desk, tmp_path: Path) -> None:
+    agent = agent_name()
+    await desk.accept(agent)
+    model = Model([GIVE_UP])
+    other = Bus(desk.settings, f"propose{uuid.uuid4().hex[:8]}")  # never connected: it holds nothing
+    agents = await remote(tmp_path, agent)
+    async with serving(model) as api, desk.proposer(api, agents, other) as proposer, running(proposer):
+        await asyncio.sleep(0.5)
+    assert model.calls == 0
+
+
+async def test_two_replicas_write_one_patch_under_one_id(desk: Desk, tmp_path: Path) -> None:
+    agent = agent_name()
+    await desk.accept(agent)
+    agents = await remote(tmp_path, agent)
+    slow = Model([[edit("slow")], DONE])
+    async with (
+        member(desk.settings, f"propose{uuid.uuid4().hex[:8]}") as other,
+        serving(Model([CHANGE, DONE])) as quick_api,
+        serving(slow) as slow_api,
+        desk.proposer(quick_api, agents, cache=tmp_path / "1") as one,
+        desk.proposer(slow_api, agents, other, cache=tmp_path / "2") as two,
+    ):
+        slow_api.inject(Fault(kind="hang", seconds=3))
+        late = asyncio.create_task(two.advance(agent, None, None))
+
+        async def began() -> bool:
+            return not slow_api.plan.faults
+
+        await until(began)
+        await one.advance(agent, None, None)
+        assert not late.done()
+        await late
+    assert slow.calls == 2
+    (change,) = await desk.changes(agent)
+    assert "to the card" in change.patch
+    events = await desk.proposed(agent)
+    assert {event.patch for event in events} == {change.patch}
+
+
+async def test_what_a_person_got_wrong_is_no_dead_letter(
+    desk: Desk, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    agent = agent_name()
+    record = await desk.accept(agent)
+    await remote(tmp_path, agent)
+    group = f"propose{uuid.uuid4().hex[:8]}"
+    model = Model([GIVE_UP])
+    bus = Bus(desk.settings, group)
+    await create_topics(desk.settings, group)
+    said = f"the repository of {agent} has no outerloop.yaml on branch production"
+
+    async def warned() -> bool:
+        return said in caplog.text
+
+    async with (
+        serving(model) as api,
+        desk.proposer(api, f"{agent}={tmp_path / 'remote'}#production", bus),
+        bus,
+    ):
+        await desk.bus.publish(EvalAccepted(eval_id=record.eval_id, agent=agent), because=(record.eval_id,))
+        await until(warned)
+        await asyncio.sleep(1)  # time for a retry
+    assert await kafka.records(desk.settings, dead_letter_topic(ACCEPTED, group)) == []
+    assert await desk.abandoned(agent) == []
+
+
+async def test_the_agents_tests_may_take_longer_than_a_trial(desk: Desk, tmp_path: Path) -> None:
+    agent = agent_name()
+    await desk.accept(agent)
+    agents = await remote(tmp_path, agent, "test: [sleep, '1.5']\n")
+    await desk.advance(Model([CHANGE, [use("run_tests")], DONE]), agents, trial_seconds=0.5)
+    results = await desk.db.query(
+        "SELECT results FROM harness_steps FINAL WHERE agent = {agent:String} AND step = 2", agent=agent
+    )
+    assert "passed" in results[0]["results"]

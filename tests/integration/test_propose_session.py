@@ -1,0 +1,330 @@
+"""Sessions of the real anthropic SDK with the scripted Messages API, over a real working tree."""
+
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import anthropic
+import pytest
+
+from outerloop.dev.messages_api import Dice, Fault, MessagesApi, Reply, serving
+from outerloop.propose import prompts
+from outerloop.propose.prices import Usage, price_of
+from outerloop.propose.record import Ended, GaveUp, Limits, Proposed, Step
+from outerloop.propose.session import Session
+from outerloop.propose.tools import CheckRun
+from outerloop.propose.workspace import Workspace
+from outerloop.runtime.errors import OutageError, TrialNotRunError, UserError
+
+MODEL = "claude-sonnet-5-5"
+PRICE = price_of(MODEL)
+FINISH = {"diagnosis": "d", "cause": "c", "risk": "r", "confidence": 0.8}
+EDIT = {"path": "prompts/policy.md", "old": "Be kind.", "new": "Be exact."}
+
+Turn = list[dict[str, Any]]
+
+
+def text(said: str) -> dict[str, Any]:
+    return {"type": "text", "text": said}
+
+
+def use(name: str, **arguments: Any) -> dict[str, Any]:
+    return {"type": "tool_use", "name": name, "input": arguments}
+
+
+async def passing() -> CheckRun:
+    return CheckRun(passed=True, output="3 passed")
+
+
+class Bench:
+    """A session against a model that says `turns`, one after the other, and then the last for ever."""
+
+    def __init__(self, root: Path, *turns: Turn) -> None:
+        (root / "prompts").mkdir(parents=True)
+        (root / "prompts/policy.md").write_text("# Policy\n\nBe kind.\n")
+        self.workspace = Workspace(root, ["prompts/**"])
+        self.turns = list(turns)
+        self.requests: list[dict[str, Any]] = []
+        self.told: list[Step] = []
+        self.steps: list[Step] = []  # each as it was told last
+        self.limits = Limits(usd=5.0)
+        self.model = MODEL
+        self.run_tests: Callable[[], Any] | None = passing
+        self.fault: Fault | None = None
+
+    def reply(self, request: dict[str, Any], dice: Dice) -> Reply:
+        self.requests.append(request)
+        return {"content": self.turns[min(len(self.requests), len(self.turns)) - 1]}
+
+    async def on_step(self, step: Step) -> None:
+        self.told.append(step)
+        self.steps[step.number - 1 :] = [step]
+
+    async def run(self) -> Proposed | GaveUp:
+        async with serving(self.reply) as api, self.session(api) as session:
+            if self.fault:
+                api.inject(self.fault)
+            return await session.run("# Task\n\nRepair it.")
+
+    @asynccontextmanager
+    async def session(self, api: MessagesApi) -> AsyncIterator[Session]:
+        async with anthropic.AsyncAnthropic(
+            base_url=api.url, api_key="k", max_retries=0, timeout=2
+        ) as client:
+            yield Session(
+                client=client,
+                model=self.model,
+                price=PRICE,
+                system=prompts.load("system.md"),
+                workspace=self.workspace,
+                run_tests=self.run_tests,
+                on_step=self.on_step,
+                limits=self.limits,
+            )
+
+    def results(self, step: int) -> list[tuple[str, bool]]:
+        return [(block["content"], block["is_error"]) for block in self.steps[step].reply or ()]
+
+
+async def test_a_session_looks_edits_tests_and_finishes(tmp_path: Path) -> None:
+    bench = Bench(
+        tmp_path / "tree",
+        [text("Let me look."), use("list_files"), use("search", pattern="kind")],
+        [use("read_file", path="prompts/policy.md")],
+        [use("edit_file", **EDIT)],
+        [use("run_tests")],
+        [use("finish", **FINISH)],
+    )
+    outcome = await bench.run()
+    assert isinstance(outcome, Proposed)
+    assert (outcome.diagnosis, outcome.cause, outcome.risk) == ("d", "c", "r")
+    assert bench.workspace.changed == ("prompts/policy.md",)
+    assert (tmp_path / "tree/prompts/policy.md").read_text() == "# Policy\n\nBe exact.\n"
+    assert bench.results(0) == [
+        ("prompts/policy.md (19 bytes, may be changed)", False),
+        ("prompts/policy.md:3: Be kind.", False),
+    ]
+    assert bench.results(1) == [("# Policy\n\nBe kind.\n", False)]
+    assert bench.results(2) == [("edited prompts/policy.md: line 3", False)]
+    assert bench.results(3) == [("passed\n3 passed", False)]
+    assert bench.results(4) == [("accepted", False)]
+
+
+async def test_steps_tell_all_of_it(tmp_path: Path) -> None:
+    bench = Bench(tmp_path / "tree", [use("edit_file", **EDIT)], [use("finish", **FINISH)])
+    outcome = await bench.run()
+    assert [step.number for step in bench.steps] == [1, 2]
+    assert [step.stop_reason for step in bench.steps] == ["tool_use", "tool_use"]
+    assert outcome.steps == 2
+    assert outcome.usage == sum((step.usage for step in bench.steps), Usage())
+    assert outcome.usage.input > 0
+    assert outcome.usd == pytest.approx(sum(step.usd for step in bench.steps))
+    assert all(step.seconds > 0 for step in bench.steps)
+    # With the first message, the steps make up the conversation.
+    first, model, ours = bench.requests[1]["messages"]
+    assert first["content"][0]["text"] == "# Task\n\nRepair it."
+    assert [block["name"] for block in bench.steps[0].content] == ["edit_file"]
+    assert model["content"][0]["id"] == bench.steps[0].content[0]["id"]
+    assert ours["content"][0]["tool_use_id"] == model["content"][0]["id"]
+
+
+async def test_a_step_is_told_when_it_is_paid_for_although_its_tools_never_end_it(tmp_path: Path) -> None:
+    async def run_tests() -> CheckRun:
+        raise OutageError("the sandbox is away")
+
+    bench = Bench(tmp_path / "tree", [use("run_tests")])
+    bench.run_tests = run_tests
+    with pytest.raises(OutageError):
+        await bench.run()
+    (step,) = bench.told
+    assert step.usd > 0
+    assert step.reply is None
+
+
+async def test_a_full_context_ends_the_session(tmp_path: Path) -> None:
+    reads = [use("read_file", path="prompts/long.md")] * 60
+    bench = Bench(tmp_path / "tree", reads)
+    (tmp_path / "tree/prompts/long.md").write_text("A rule of the house.\n" * 1_000)
+    bench.limits = Limits(usd=50.0, tokens=10_000_000)
+    outcome = await bench.run()
+    assert isinstance(outcome, GaveUp)
+    assert (outcome.ended, outcome.steps) == (Ended.PROVIDER, 1)
+    assert "prompt is too long" in outcome.reason
+
+
+async def test_what_is_sent_again_is_marked_for_the_cache(tmp_path: Path) -> None:
+    bench = Bench(tmp_path / "tree", [use("list_files")], [use("list_files")], [use("give_up", reason="no")])
+    await bench.run()
+    last = bench.requests[-1]
+    assert last["system"][-1]["cache_control"] == {"type": "ephemeral"}
+    marked = [i for i, m in enumerate(last["messages"]) if "cache_control" in m["content"][-1]]
+    assert marked == [2, 4]
+    assert all(request["tools"] == last["tools"] for request in bench.requests)
+
+
+async def test_giving_up_is_an_outcome(tmp_path: Path) -> None:
+    bench = Bench(tmp_path / "tree", [use("give_up", reason="The tool itself is broken.")])
+    outcome = await bench.run()
+    assert isinstance(outcome, GaveUp)
+    assert (outcome.reason, outcome.ended, outcome.steps) == ("The tool itself is broken.", Ended.MODEL, 1)
+
+
+@pytest.mark.parametrize(
+    ("call", "answer"),
+    [
+        (use("read_file"), "malformed call of read_file: path: Field required."),
+        (use("read_file", path="prompts/policy.md", line=3), "line: Extra inputs are not permitted"),
+        (use("read_file", path=["a"]), "It takes: path, start_line (optional)"),
+        (use("read_file", path="../secret"), "must not have '.', '..'"),
+        (use("edit_file", **{**EDIT, "old": "Be cruel."}), "old does not occur in 'prompts/policy.md'"),
+        (use("edit_file", path="agent.py", old="a", new="b"), "may not be changed"),
+        (use("finish", **FINISH), "no file is changed"),
+        (
+            use("finish", **{**FINISH, "confidence": 80}),
+            "confidence: Input should be less than or equal to 1",
+        ),
+    ],
+)
+async def test_a_call_that_cannot_be_done_is_answered_so_that_it_can_be_corrected(
+    tmp_path: Path, call: dict[str, Any], answer: str
+) -> None:
+    bench = Bench(tmp_path / "tree", [call], [use("edit_file", **EDIT)], [use("finish", **FINISH)])
+    assert isinstance(await bench.run(), Proposed)
+    ((said, is_error),) = bench.results(0)
+    assert is_error
+    assert answer in said
+
+
+async def test_finish_must_have_seen_that_the_other_calls_worked(tmp_path: Path) -> None:
+    bad = use("edit_file", **{**EDIT, "old": "Be cruel."})
+    bench = Bench(
+        tmp_path / "tree",
+        [use("edit_file", **EDIT), bad, use("finish", **FINISH)],
+        [use("finish", **FINISH), use("list_files")],
+        [use("list_files"), use("finish", **FINISH)],
+    )
+    assert isinstance(await bench.run(), Proposed)
+    assert [is_error for _, is_error in bench.results(0)] == [False, True, True]
+    assert [is_error for _, is_error in bench.results(1)] == [True, False]
+    assert "call finish alone" in bench.results(1)[0][0]
+
+
+async def test_tests_that_fail_or_do_not_run_are_for_the_model_to_judge(tmp_path: Path) -> None:
+    runs = iter([CheckRun(passed=False, output="x" * 100_000 + "1 failed"), None])
+
+    async def run_tests() -> CheckRun:
+        if run := next(runs):
+            return run
+        raise TrialNotRunError("no answer within 60 s")
+
+    bench = Bench(tmp_path / "tree", [use("run_tests")], [use("run_tests")], [use("give_up", reason="no")])
+    bench.run_tests = run_tests
+    await bench.run()
+    ((failed, _),) = bench.results(0)
+    assert failed.startswith("FAILED\n[")
+    assert failed.endswith("1 failed")
+    assert len(failed) < 20_000
+    assert bench.results(1) == [("the tests did not run: no answer within 60 s", True)]
+
+
+async def test_without_a_test_command_there_is_no_such_tool(tmp_path: Path) -> None:
+    bench = Bench(tmp_path / "tree", [use("give_up", reason="no")])
+    bench.run_tests = None
+    await bench.run()
+    assert "run_tests" not in [tool["name"] for tool in bench.requests[0]["tools"]]
+
+
+async def test_a_model_that_only_talks_is_nudged_once(tmp_path: Path) -> None:
+    bench = Bench(tmp_path / "tree", [text("I would edit the policy.")], [text("Really.")])
+    outcome = await bench.run()
+    assert isinstance(outcome, GaveUp)
+    assert (outcome.ended, outcome.steps) == (Ended.SILENCE, 2)
+    assert "only by calling tools" in bench.requests[1]["messages"][-1]["content"][0]["text"]
+
+
+async def test_a_model_that_says_nothing_is_nudged_too(tmp_path: Path) -> None:
+    bench = Bench(tmp_path / "tree", [use("list_files")], [], [use("give_up", reason="no")])
+    outcome = await bench.run()
+    assert isinstance(outcome, GaveUp)
+    assert outcome.ended is Ended.MODEL
+
+
+async def test_a_call_cut_at_the_limit_of_an_answer_is_not_made(tmp_path: Path) -> None:
+    long = use("edit_file", **{**EDIT, "new": "x" * 2_000})
+    bench = Bench(tmp_path / "tree", [use("list_files"), long], [use("give_up", reason="no")])
+    bench.limits = Limits(usd=5.0, max_tokens=100)
+    await bench.run()
+    assert [is_error for _, is_error in bench.results(0)] == [False, True]
+    assert "cut off" in bench.results(0)[1][0]
+    assert bench.workspace.changed == ()
+
+
+async def test_the_step_limit(tmp_path: Path) -> None:
+    bench = Bench(tmp_path / "tree", [use("list_files")])
+    bench.limits = Limits(usd=5.0, steps=3)
+    outcome = await bench.run()
+    assert isinstance(outcome, GaveUp)
+    assert (outcome.ended, outcome.steps, len(bench.requests)) == (Ended.STEPS, 3, 3)
+
+
+@pytest.mark.parametrize("limits", [Limits(usd=0.01), Limits(usd=5.0, tokens=10_000)])
+async def test_a_call_that_could_pass_the_budget_is_not_made(tmp_path: Path, limits: Limits) -> None:
+    bench = Bench(tmp_path / "tree", [use("list_files")])
+    bench.limits = limits
+    outcome = await bench.run()
+    assert isinstance(outcome, GaveUp)
+    assert (outcome.ended, outcome.steps, outcome.usd) == (Ended.BUDGET, 0, 0.0)
+    assert bench.requests == []
+
+
+async def test_a_session_ends_before_it_passes_its_budget(tmp_path: Path) -> None:
+    bench = Bench(tmp_path / "tree", [use("list_files")])
+    bench.limits = Limits(usd=0.06, max_tokens=1_000, steps=1_000)
+    outcome = await bench.run()
+    assert isinstance(outcome, GaveUp)
+    assert outcome.ended is Ended.BUDGET
+    assert outcome.steps > 3
+    assert 0.02 < outcome.usd <= 0.06
+
+
+@pytest.mark.parametrize("kind", ["429", "500", "529", "hang"])
+async def test_a_provider_that_is_away_is_an_outage(tmp_path: Path, kind: Any) -> None:
+    bench = Bench(tmp_path / "tree", [use("list_files")])
+    bench.fault = Fault(kind=kind, seconds=30)
+    with pytest.raises(OutageError, match="the model provider is away"):
+        await bench.run()
+    assert bench.steps == []
+
+
+async def test_no_provider_at_all_is_an_outage(tmp_path: Path) -> None:
+    bench = Bench(tmp_path / "tree", [use("list_files")])
+    async with serving(bench.reply) as api:
+        pass
+    async with bench.session(api) as session:
+        with pytest.raises(OutageError):
+            await session.run("# Task")
+
+
+async def test_a_malformed_request_is_a_bug_that_says_where(tmp_path: Path) -> None:
+    bench = Bench(tmp_path / "tree", [use("list_files")])
+    bench.limits = Limits(usd=5.0, max_tokens=-1)
+    with pytest.raises(anthropic.BadRequestError) as caught:
+        await bench.run()
+    assert caught.value.__notes__[0] == "step 1"
+
+
+async def test_an_unknown_model_is_the_settings_fault(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="OUTERLOOP_PROPOSE_MODEL: no price is known for the model 'gpt'"):
+        price_of("gpt")
+    bench = Bench(tmp_path / "tree", [use("list_files")])
+    bench.model = "claude-unknown-9"
+    with pytest.raises(UserError, match="OUTERLOOP_PROPOSE_MODEL"):
+        await bench.run()
+
+
+def test_prices_are_by_the_million_and_the_dearest_input_bounds_a_call() -> None:
+    assert PRICE.usd(Usage(1_000_000, 0, 0, 0)) == 2.0
+    assert PRICE.usd(Usage(0, 100_000, 100_000, 100_000)) == pytest.approx(1.0 + 0.25 + 0.01)
+    assert PRICE.most_usd(100_000, 1_000) == pytest.approx(0.26)
+    assert price_of("claude-haiku-4-5").output < price_of("claude-opus-4-5").output

@@ -1,0 +1,166 @@
+import hashlib
+import json
+from datetime import UTC, datetime
+
+import pytest
+
+from engines.repositories import TEAM, WHEN, agent_repository
+from outerloop.evals.model import Answered, Cassette, Eval, Provenance, RecordedCall, content_sha256
+from outerloop.evals.suite import BRANCH, REF, Entry, Suite, additions, read_suite
+from outerloop.runtime.errors import UserError
+from outerloop.runtime.git import RefUpdate
+
+
+def entry(eval_id, title="It answers"):
+    eval_ = Eval(
+        id=eval_id,
+        agent="helpdesk",
+        mode_id="m1",
+        title=title,
+        input={"message": "größe?"},
+        expect=(Answered(),),
+        provenance=Provenance(
+            drafted_by="draft", drafted_at=datetime(2026, 1, 1, tzinfo=UTC), source_traces=("t",)
+        ),
+    )
+    return Entry(eval_, Cassette(calls=(RecordedCall(tool="get", arguments={"id": 1}, result="{}"),)))
+
+
+def certificate(previous, *entries, decision="d"):
+    evidence = [
+        {"eval_id": e.eval.id, "content_sha256": content_sha256(e.eval, e.cassette), "trials": 4}
+        for e in entries
+    ]
+    return json.dumps({"decision_id": decision, "previous": previous, "evidence": evidence}).encode()
+
+
+def sha256(content):
+    return hashlib.sha256(content).hexdigest()
+
+
+FIRST = certificate("", entry("e1"))
+SECOND = certificate(sha256(FIRST), entry("e2"), entry("e1"))
+LOOSER = entry("e1").eval.model_copy(update={"passes": 1})
+FILES = {
+    "eval.yaml": entry("e9").eval.to_yaml().encode(),
+    "cassette.jsonl": entry("e9").cassette.to_jsonl().encode(),
+}
+
+
+async def grown(repository, suite, files):
+    plain = {path: None if content is None else ("100644", content) for path, content in files.items()}
+    tree = await repository._tree_with(suite.commit or None, plain)
+    commit = await repository.commit(
+        tree, [suite.commit] if suite.commit else [], "x", when=WHEN, author=TEAM
+    )
+    await repository.push_atomic([RefUpdate(REF, commit, suite.commit)])
+    return await read_suite(repository, await repository.resolve(BRANCH), {})
+
+
+async def two_evals(repository):
+    one = await grown(repository, Suite(), additions(Suite(), entry("e1"), "d1", FIRST))
+    return one, await grown(repository, one, additions(one, entry("e2"), "d2", SECOND))
+
+
+async def test_no_branch_is_an_empty_suite(tmp_path):
+    repository, _ = await agent_repository(tmp_path)
+    assert await read_suite(repository, await repository.resolve(BRANCH), {}) == Suite()
+
+
+async def test_what_is_added_is_read_again(tmp_path):
+    repository, _ = await agent_repository(tmp_path)
+    first = certificate("", entry("e2"))
+    second = certificate(sha256(first), entry("e1"), entry("e2"))
+    one = await grown(repository, Suite(), additions(Suite(), entry("e2"), "d1", first))
+    two = await grown(repository, one, additions(one, entry("e1"), "d2", second))
+    assert one.entries == (entry("e2"),)
+    assert two.entries == (entry("e1"), entry("e2"))
+    assert two.priors("e1") == (entry("e2"),)
+    assert two.get("e3") is None
+    assert len({Suite().sha256, one.sha256, two.sha256}) == 3
+    assert two.last_certificate == sha256(second)
+    assert {file.path for file in await repository.files(two.commit)} == {
+        "certificates/d1.json",
+        "certificates/d2.json",
+        "evals/e1/cassette.jsonl",
+        "evals/e1/eval.yaml",
+        "evals/e2/cassette.jsonl",
+        "evals/e2/eval.yaml",
+    }
+
+
+async def test_the_hash_is_of_what_is_asked_and_not_of_who_accepted_it():
+    accepted = entry("e1").eval.provenance.model_copy(update={"accepted_by": "ann"})
+    other = Entry(entry("e1").eval.model_copy(update={"provenance": accepted}), entry("e1").cassette)
+    assert Suite("a" * 40, (entry("e1"),)).sha256 == Suite("b" * 40, (other,)).sha256
+    assert Suite("", (entry("e1"),)).sha256 != Suite("", (entry("e1", "Other"),)).sha256
+
+
+async def test_an_eval_is_never_replaced():
+    suite = Suite("a" * 40, (entry("e1"),))
+    with pytest.raises(UserError, match="never changed"):
+        additions(suite, entry("e1", "looser"), "d1", certificate("", entry("e1", "looser")))
+    assert list(additions(suite, entry("e1"), "d1", FIRST)) == ["certificates/d1.json"]
+
+
+@pytest.mark.parametrize("name", ["", "..", ".", "../e1", "a/b", "-x", ".hidden", "a b", "x" * 200])
+async def test_names_cannot_leave_their_folder(name):
+    with pytest.raises(UserError, match="cannot name"):
+        additions(Suite(), entry(name), "d1", certificate(""))
+    with pytest.raises(UserError, match="cannot name"):
+        additions(Suite(), entry("e1"), name, certificate(""))
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"",
+        b"[]",
+        b"{}",
+        b'{"previous": 1, "evidence": []}',
+        certificate("f" * 64, entry("e1")),
+        certificate(""),
+    ],
+)
+async def test_a_certificate_follows_the_last_one_and_is_of_the_eval(content):
+    with pytest.raises(UserError):
+        additions(Suite(), entry("e1"), "d1", content)
+
+
+@pytest.mark.parametrize(
+    ("files", "sentence"),
+    [
+        ({"certificates/d1.json": certificate("", entry("e1"), decision="edited")}, "no chain"),
+        ({"certificates/d3.json": certificate("f" * 64)}, "no chain"),
+        ({"certificates/d3.json": certificate("")}, "chain is broken"),
+        ({"certificates/d3.json": b"\xff"}, "Invalid JSON"),
+        ({"evals/e1/eval.yaml": b"id: e1"}, r"evals/e1/eval\.yaml: agent"),
+        ({"evals/e1/eval.yaml": b"\xff"}, "not UTF-8"),
+        ({"evals/e1/eval.yaml": entry("e9").eval.to_yaml().encode()}, "not the name of its directory"),
+        ({"evals/e1/cassette.jsonl": b"{}"}, r"cassette\.jsonl:1"),
+        ({"evals/e9/eval.yaml": entry("e9").eval.to_yaml().encode()}, "both eval.yaml and cassette.jsonl"),
+        ({"evals/e1/eval.yaml": LOOSER.to_yaml().encode()}, "evals/e1 is not what certificates/d1.json"),
+        ({"evals/e2/cassette.jsonl": b""}, "evals/e2 is not what certificates/d2.json"),
+        ({"evals/e1/eval.yaml": None, "evals/e1/cassette.jsonl": None}, "has lost eval e1"),
+        ({f"evals/e9/{name}": content for name, content in FILES.items()}, "no certificate names evals/e9"),
+    ],
+)
+async def test_a_suite_that_was_tampered_with_is_not_read(tmp_path, files, sentence):
+    repository, _ = await agent_repository(tmp_path)
+    _, two = await two_evals(repository)
+    with pytest.raises(UserError, match=sentence):
+        await grown(repository, two, files)
+
+
+@pytest.mark.parametrize("to", [None, "d1", "an edited d2"])
+async def test_a_suite_that_does_not_hold_what_shipped_is_not_read(tmp_path, to):
+    repository, _ = await agent_repository(tmp_path)
+    one, two = await two_evals(repository)
+    shipped = {"c1": sha256(FIRST), "c2": sha256(SECOND)}
+    assert await read_suite(repository, two.commit, shipped) == two
+    if to == "an edited d2":
+        edited = {"certificates/d2.json": SECOND.replace(b'"trials": 4', b'"trials": 5')}
+        two = await grown(repository, two, edited)  # no other certificate follows it: the chain is whole
+    commit = {None: None, "d1": one.commit, "an edited d2": two.commit}[to]
+    with pytest.raises(UserError, match="certificate that change c"):
+        await read_suite(repository, commit, shipped)

@@ -1,0 +1,266 @@
+"""Every message of the contracts, built once as its service would: the tests are the usage examples."""
+
+import re
+from datetime import UTC, datetime
+
+import pytest
+from google.protobuf.message import Message
+from google.protobuf.timestamp_pb2 import Timestamp
+
+from outerloop.contracts.v1.change_pb2 import ChangeAbandoned, ChangeProposed
+from outerloop.contracts.v1.decision_pb2 import (
+    OBSTACLE_PRIOR_EVAL,
+    VERDICT_REJECT,
+    DecisionReached,
+    EvalOutcome,
+)
+from outerloop.contracts.v1.eval_pb2 import (
+    REVIEW_ACCEPT,
+    EvalAccepted,
+    EvalDrafted,
+    EvalReviewed,
+    EvalUndraftable,
+    Proof,
+)
+from outerloop.contracts.v1.failure_pb2 import FailureDetected, ModeOpened, Signal
+from outerloop.contracts.v1.topic_pb2 import RETENTION_WEEK, Topic
+from outerloop.contracts.v1.trace_pb2 import TraceSettled
+from outerloop.runtime.envelope import Delivery, headers_for, key_of, stable_id, unpack
+from outerloop.runtime.errors import PoisonError
+from outerloop.runtime.topics import (
+    OTLP_LOGS,
+    OTLP_SPANS,
+    TopicSpec,
+    dead_letter_topic,
+    message_types,
+    spec_of,
+    topic_of,
+    topics,
+)
+
+TRACE = "0af7651916cd43dd8448eb211c80319c"
+MODE, EVAL, CHANGE = (stable_id(kind, "helpdesk", 1) for kind in ("mode", "eval", "change"))
+SHA = "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08"
+BASE, CANDIDATE, SUITE = "4dffda6" + "0" * 33, "a3e20b9" + "0" * 33, "b06a541" + "0" * 33
+NOON = Timestamp(seconds=int(datetime(2026, 11, 23, 12, tzinfo=UTC).timestamp()))
+PATCH = """\
+diff --git a/prompts/policy.md b/prompts/policy.md
+index 3b18e51..a042389 100644
+--- a/prompts/policy.md
++++ b/prompts/policy.md
+818606d9-6db3-5473-89a8-12d388319435 -1 +1,2 @@
+ Be kind.
++Order ids have the form A-1007.
+"""
+SIGNAL = Signal(
+    kind="tool_error", subject="get_order", detail="invalid order id '1007'", span_id="b7ad6b7169203331"
+)
+PROOF = Proof(failing_caught=4, failing=5, healthy_passed=5, healthy=5)
+OUTCOME = EvalOutcome(
+    eval_id=EVAL,
+    title="get_order fails: invalid order id",
+    trials=5,
+    passed=4,
+    held=True,
+    reasons=["expected a call of get_order: it was never called"],
+    divergences=1,
+)
+EXAMPLES: list[Message] = [
+    Topic(
+        name="outerloop.mode.opened.v1",
+        key="agent",
+        partitions=12,
+        retention=RETENTION_WEEK,
+        purpose="a mode opened",
+    ),
+    SIGNAL,
+    PROOF,
+    OUTCOME,
+    TraceSettled(
+        trace_id=TRACE,
+        agent="helpdesk",
+        agent_version="1.4.2",
+        spans=19,
+        started_at=NOON,
+        revision="19-A1B2-0",
+    ),
+    FailureDetected(
+        failure_id=stable_id("failure", "helpdesk", TRACE),
+        agent="helpdesk",
+        agent_version="1.4.2",
+        trace_id=TRACE,
+        mode_id=MODE,
+        signals=[SIGNAL],
+        occurred_at=NOON,
+        detector="rules/1",
+    ),
+    ModeOpened(
+        mode_id=MODE,
+        agent="helpdesk",
+        title="get_order fails: invalid order id …",
+        fingerprint="tool_error|get_order|invalid order id *",
+        trace_ids=[TRACE],
+        opened_at=NOON,
+    ),
+    EvalDrafted(
+        eval_id=EVAL,
+        agent="helpdesk",
+        mode_id=MODE,
+        title="get_order fails",
+        content_sha256=SHA,
+        proof=PROOF,
+    ),
+    EvalUndraftable(agent="helpdesk", mode_id=MODE, reason="no healthy run to compare with"),
+    EvalReviewed(
+        eval_id=EVAL,
+        agent="helpdesk",
+        review=REVIEW_ACCEPT,
+        reviewer="ada",
+        reason="seen it happen",
+        content_sha256=SHA,
+        reviewed_at=NOON,
+    ),
+    EvalAccepted(
+        eval_id=EVAL,
+        agent="helpdesk",
+        mode_id=MODE,
+        content_sha256=SHA,
+        accepted_by="ada",
+        accepted_at=NOON,
+    ),
+    ChangeProposed(
+        change_id=CHANGE,
+        agent="helpdesk",
+        mode_id=MODE,
+        eval_id=EVAL,
+        attempt=2,
+        base_commit=BASE,
+        patch=PATCH,
+        diagnosis="The policy does not say which form an order id has.",
+        model="claude-sonnet-5-5",
+        proposed_at=NOON,
+    ),
+    ChangeAbandoned(
+        agent="helpdesk", mode_id=MODE, eval_id=EVAL, attempts=4, reason="four attempts were rejected"
+    ),
+    DecisionReached(
+        decision_id=stable_id("decision", CHANGE),
+        agent="helpdesk",
+        change_id=CHANGE,
+        mode_id=MODE,
+        eval_id=EVAL,
+        verdict=VERDICT_REJECT,
+        obstacle=OBSTACLE_PRIOR_EVAL,
+        reason="1 earlier eval does not hold any more",
+        outcomes=[OUTCOME],
+        base_commit=BASE,
+        candidate_commit=CANDIDATE,
+        suite_commit=SUITE,
+        shipped_commit=CANDIDATE,
+        certificate_sha256=SHA,
+        decided_at=NOON,
+    ),
+]
+DECLARED = [message for message in EXAMPLES if spec_of(message)]
+
+
+def name(message: Message) -> str:
+    return message.DESCRIPTOR.name
+
+
+def record(message: Message, **headers: str) -> Delivery:
+    made = headers_for(message, event_id=stable_id(name(message), 1), source="test", cause=None)
+    return Delivery(
+        topic_of(message).name, 3, 14, key_of(message), message.SerializeToString(), made | headers
+    )
+
+
+def test_every_message_of_the_contracts_has_its_example() -> None:
+    assert sorted(map(name, EXAMPLES)) == sorted(kind.DESCRIPTOR.name for kind in message_types())
+
+
+@pytest.mark.parametrize("message", EXAMPLES, ids=name)
+def test_an_example_says_something_in_every_field(message: Message) -> None:
+    assert {field.name for field, _ in message.ListFields()} == set(message.DESCRIPTOR.fields_by_name)
+
+
+@pytest.mark.parametrize("message", EXAMPLES, ids=name)
+def test_a_message_passes_through_bytes(message: Message) -> None:
+    assert type(message).FromString(message.SerializeToString()) == message
+
+
+@pytest.mark.parametrize("message", DECLARED, ids=name)
+def test_a_message_passes_through_its_envelope(message: Message) -> None:
+    delivery = record(message)
+    assert unpack(delivery, type(message)) == message
+    assert delivery.headers["ce_type"] == message.DESCRIPTOR.full_name
+    assert delivery.headers["ce_source"] == "outerloop/test"
+    assert delivery.headers["content-type"] == "application/protobuf"
+    assert datetime.fromisoformat(delivery.headers["ce_time"]).tzinfo == UTC
+    assert re.fullmatch("00-[0-9a-f]{32}-[0-9a-f]{16}-01", delivery.headers["traceparent"])
+
+
+@pytest.mark.parametrize("message", DECLARED, ids=name)
+def test_a_declared_topic_is_whole(message: Message) -> None:
+    spec = topic_of(message)
+    assert re.fullmatch(r"outerloop\.[a-z]+\.[a-z]+\.v1", spec.name)
+    assert spec.key in message.DESCRIPTOR.fields_by_name
+    assert key_of(message) == str(getattr(message, spec.key)).encode() != b""
+    assert spec.partitions >= 1
+    assert spec.retention in {"week", "forever"}
+    assert spec.purpose
+    assert spec.message == message.DESCRIPTOR.full_name
+
+
+def test_topics_are_unique_and_listed_once() -> None:
+    names = [topic_of(message).name for message in DECLARED]
+    assert len(set(names)) == len(names)
+    assert set(topics()) == {*names, OTLP_SPANS, OTLP_LOGS}
+    assert all(isinstance(spec, TopicSpec) and spec.name == key for key, spec in topics().items())
+    assert dead_letter_topic("outerloop.mode.opened.v1", "draft") == "outerloop.mode.opened.v1.draft.dlq"
+
+
+def test_a_message_inside_of_others_has_no_topic() -> None:
+    assert spec_of(Signal) is None
+    with pytest.raises(TypeError, match=r"outerloop\.contracts\.v1\.Signal declares no topic"):
+        topic_of(SIGNAL)
+
+
+def test_ids_follow_from_their_cause() -> None:
+    assert stable_id("mode", "helpdesk", 1) == "818606d9-6db3-5473-89a8-12d388319435"
+    assert stable_id("a", "bc") != stable_id("ab", "c")
+
+
+@pytest.mark.parametrize(
+    ("value", "headers", "says"),
+    [
+        (b"\xff\xff", {}, "is not a outerloop.contracts.v1.ModeOpened"),
+        (b"", {}, "has no agent"),
+        (None, {}, "has no agent"),
+        (ModeOpened(mode_id=MODE).SerializeToString(), {}, "has no agent"),
+        (
+            b"",
+            {"ce_type": "outerloop.contracts.v1.EvalDrafted"},
+            "carries outerloop.contracts.v1.EvalDrafted",
+        ),
+    ],
+    ids=["garbage", "empty", "tombstone", "no key", "another type"],
+)
+def test_what_is_not_the_message_is_poison(value: bytes | None, headers: dict[str, str], says: str) -> None:
+    delivery = Delivery("outerloop.mode.opened.v1", 3, 14, None, value, headers)
+    with pytest.raises(PoisonError, match=re.escape(f"outerloop.mode.opened.v1[3]@14 {says}")):
+        unpack(delivery, ModeOpened)
+
+
+def test_a_trace_context_is_continued_and_a_broken_one_begins_anew() -> None:
+    cause = record(DECLARED[0], traceparent=f"00-{TRACE}-b7ad6b7169203331-01")
+    version, trace_id, span_id, _ = _traceparent(cause).split("-")
+    assert (version, trace_id) == ("00", TRACE)
+    assert span_id != "b7ad6b7169203331"
+    for broken in ("", "nonsense", "00-short-b7ad6b7169203331-01"):
+        begun = _traceparent(record(DECLARED[0], traceparent=broken))
+        assert re.fullmatch("00-[0-9a-f]{32}-[0-9a-f]{16}-01", begun)
+
+
+def _traceparent(cause: Delivery) -> str:
+    return headers_for(DECLARED[0], event_id="1", source="test", cause=cause)["traceparent"]

@@ -1,0 +1,312 @@
+"""What an eval expects, and when there is none."""
+
+import time
+from typing import Any
+
+import pytest
+
+from outerloop.draft.core.case import case_of
+from outerloop.draft.core.proof import Draft, Failing, Undraftable, draft
+from outerloop.draft.core.recipe import Wanted, expectations
+from outerloop.evals.grade import grade
+from outerloop.evals.model import (
+    Answered,
+    Expectation,
+    NoErrorStatus,
+    NoRepeatedCall,
+    ToolCalled,
+    ToolNotCalled,
+)
+from outerloop.trace.model import Trace
+from outerloop.trace.signal import Signal
+from outerloop.triage.core.signals import signals_of
+from samples import Call, run, trace
+
+CANCEL = "Please cancel my order A-1"
+ORDER, CANCELLED = Call("get_order", {"id": "A-1"}), Call("cancel", {"id": "A-1"})
+ERROR = Call("get_order", {"id": "1"}, "bad id", failed=True)
+END = (NoErrorStatus(), Answered())
+LOOKED, NOT_CANCELLED = ToolCalled(tool="get_order"), ToolNotCalled(tool="cancel", arguments={"id": "A-1"})
+
+
+def bad(number: int, *calls: Call, asked: str = CANCEL, answer: str = "Sorry.") -> Failing:
+    failed = trace(run(number, asked, *calls, answer=answer))
+    return Failing(failed, signals_of(failed, [])[0])
+
+
+def blamed(number: int, *calls: Call, asked: str = CANCEL) -> Failing:
+    return Failing(trace(run(number, asked, *calls)), Signal("evaluation", "policy", "fail: no", ""))
+
+
+def good(number: int, *calls: Call, asked: str = CANCEL) -> Trace:
+    return trace(run(number, asked, *calls))
+
+
+HEALTHY = [good(n, ORDER, CANCELLED) for n in range(100, 103)]
+
+
+def sign(kind: str, subject: str = "get_order") -> Signal:
+    return Signal(kind, subject, "", "")
+
+
+@pytest.mark.parametrize(
+    ("kind", "own", "beside"),
+    [
+        ("tool_error", LOOKED, END),
+        ("repeated_call", NoRepeatedCall(), END),
+        ("error_status", NoErrorStatus(), (Answered(),)),
+        ("empty_answer", Answered(), (NoErrorStatus(),)),
+        ("evaluation", NOT_CANCELLED, END),
+    ],
+)
+def test_a_sign_has_its_recipe(kind: str, own: Expectation, beside: tuple[Expectation, ...]) -> None:
+    failing = trace(run(1, CANCEL, ORDER, CANCELLED, Call("refund", failed=True)))
+    assert expectations(failing, sign(kind), []) == Wanted((own,), beside)
+
+
+def test_what_all_neighbours_call_is_expected_too() -> None:
+    failing = trace(run(1, CANCEL, ERROR))
+    wanted = expectations(failing, sign("tool_error"), HEALTHY)
+    assert wanted == Wanted((LOOKED,), (ToolCalled(tool="cancel"), *END))
+    one = HEALTHY[:1]  # could agree by chance
+    assert expectations(failing, sign("tool_error"), one) == Wanted((LOOKED,), END)
+
+
+def test_a_tool_that_must_not_be_called_is_not_expected_as_well() -> None:
+    failing = trace(run(1, CANCEL, ORDER, CANCELLED))
+    assert expectations(failing, sign("evaluation"), HEALTHY) == Wanted((NOT_CANCELLED,), (LOOKED, *END))
+
+
+@pytest.mark.parametrize("kind", ["evaluation", "something_new"])
+def test_where_nothing_exact_can_be_said_nothing_is(kind: str) -> None:
+    assert expectations(trace(run(1, CANCEL)), sign(kind), HEALTHY) is None
+
+
+def test_a_draft_fails_on_the_failure_and_passes_on_healthy_runs() -> None:
+    failing = [bad(n, ERROR) for n in range(1, 4)]
+    made = draft(failing, HEALTHY)
+    assert isinstance(made, Draft)
+    assert made.exemplar == failing[0].trace
+    assert made.expect == (ToolCalled(tool="get_order"), ToolCalled(tool="cancel"), *END)
+    assert (made.failing_caught, made.failing, made.healthy_passed, made.healthy) == (3, 3, 1, 1)
+    assert not grade(made.expect, made.exemplar).passed
+    assert all(grade(made.expect, healthy).passed for healthy in HEALTHY)
+
+
+def test_an_expectation_that_healthy_runs_do_not_meet_is_left_out() -> None:
+    # It looks a third time, as healthy runs do: what is wrong is the error alone.
+    loop = [Call("poll", {}, "wait")] * 3
+    healthy = [good(n, ORDER, CANCELLED, *loop) for n in range(100, 103)]
+    made = draft([Failing(trace(run(1, CANCEL, *loop, ERROR)), sign("repeated_call", "poll"))], healthy)
+    assert isinstance(made, Draft)
+    assert made.expect == (
+        ToolCalled(tool="get_order"),
+        ToolCalled(tool="cancel"),
+        ToolCalled(tool="poll"),
+        *END,
+    )
+
+
+def test_another_requests_arguments_are_not_asked_of_healthy_runs() -> None:
+    others = [good(n, ORDER, Call("cancel", {"id": f"B-{n}"})) for n in range(100, 103)]
+    made = draft([blamed(1, ORDER, CANCELLED)], others)
+    assert isinstance(made, Draft)
+    assert made.expect[0] == ToolNotCalled(tool="cancel", arguments={"id": "A-1"})
+
+
+def test_the_exemplar_is_of_the_kind_of_request_that_fails_most_often() -> None:
+    # Cancelling mostly works, refunding never: the refund is what fails for a cause.
+    chance = bad(1, ERROR)
+    cause = [bad(n, ERROR, asked="I want a refund for this broken lamp") for n in (2, 3)]
+    made = draft([chance, *cause], HEALTHY)
+    assert isinstance(made, Draft)
+    assert made.exemplar == cause[0].trace
+    assert made.failing == 3
+
+
+def test_among_equals_the_one_that_says_most_then_the_oldest() -> None:
+    says_less = bad(1, Call("other", {}, "no", failed=True), ORDER, CANCELLED)
+    says_more = [bad(n, ERROR) for n in (2, 3)]
+    made = draft([says_more[0], says_less, says_more[1]], HEALTHY)
+    assert isinstance(made, Draft)
+    assert made.exemplar == says_more[0].trace
+
+
+def test_a_run_of_any_kind_is_compared_where_no_like_request_goes_well() -> None:
+    weather = [good(n, ORDER, asked="How is the weather in Lisbon?") for n in range(100, 110)]
+    made = draft([bad(1, ERROR)], weather)
+    assert isinstance(made, Draft)
+    assert made.healthy == 2  # of five, three of which had a part in choosing
+
+
+def test_another_flaw_on_the_same_kind_of_request_is_none_of_its_business() -> None:
+    # Two flaws, each on half of all runs: each eval must let the change for it pass
+    crashed = [trace(run(n, CANCEL, ORDER, CANCELLED, error="boom")) for n in range(11, 14)]
+    silent = [bad(n, ORDER, CANCELLED, answer="") for n in range(1, 4)]
+    made = draft(silent, HEALTHY, crashed)
+    assert isinstance(made, Draft)
+    assert made.expect == (Answered(), LOOKED, ToolCalled(tool="cancel"))
+    assert all(grade(made.expect, other).passed for other in crashed)
+    errors = [Failing(t, signals_of(t, [])[0]) for t in crashed]
+    made = draft(errors, HEALTHY, [f.trace for f in silent])
+    assert isinstance(made, Draft)
+    assert made.expect == (NoErrorStatus(), LOOKED, ToolCalled(tool="cancel"))
+
+
+def test_what_the_sign_is_about_is_expected_whatever_else_fails() -> None:
+    also = trace(run(11, CANCEL, error="another error", answer=""))
+    failing = trace(run(1, CANCEL, ORDER, CANCELLED, error="boom"))
+    made = draft([Failing(failing, signals_of(failing, [])[0])], HEALTHY, [also])
+    assert isinstance(made, Draft)
+    assert made.expect == (NoErrorStatus(),)
+
+
+def test_another_kind_of_request_says_nothing_of_this_one() -> None:
+    elsewhere = trace(run(11, "How is the weather in Lisbon?", error="boom"))
+    made = draft([bad(1, ERROR)], HEALTHY, [elsewhere])
+    assert isinstance(made, Draft)
+    assert made.expect == (LOOKED, ToolCalled(tool="cancel"), *END)
+
+
+def test_the_failures_caught_are_those_that_the_eval_itself_fails_on() -> None:
+    # The same sign with another tool: the eval drafted here never sees it.
+    typical = [blamed(n, ORDER, CANCELLED) for n in range(1, 4)]
+    other_tool = blamed(4, ORDER, Call("refund", {"id": "A-1"}))
+    made = draft([*typical, other_tool], [good(n, ORDER) for n in range(100, 103)])
+    assert isinstance(made, Draft)
+    assert made.expect == (NOT_CANCELLED, LOOKED, *END)
+    assert (made.failing_caught, made.failing) == (3, 4)
+
+
+def test_the_same_deed_in_another_case_is_caught() -> None:
+    failing = [
+        blamed(n, Call("cancel", {"id": f"A-{n}"}), asked=f"Please cancel my order {n}") for n in (1, 2)
+    ]
+    others = [good(n, Call("cancel", {"id": f"A-{n}"})) for n in range(100, 103)]
+    made = draft(failing, others)
+    assert isinstance(made, Draft)
+    assert made.expect[0] == NOT_CANCELLED
+    assert (made.failing_caught, made.failing) == (2, 2)
+
+
+def test_a_healthy_run_held_out_can_take_an_expectation_away() -> None:
+    # Those chosen by agree on it by chance: the second and the fourth are held out.
+    calls = [(ORDER, CANCELLED), (ORDER,), (ORDER, CANCELLED), (ORDER, CANCELLED), (ORDER, CANCELLED)]
+    healthy = [good(n, *made) for n, made in enumerate(calls, 100)]
+    made = draft([bad(1, ERROR)], healthy)
+    assert isinstance(made, Draft)
+    assert made.expect == (LOOKED, *END)
+    assert (made.healthy_passed, made.healthy) == (1, 1)  # the objecting run has had its say
+
+
+def test_where_no_healthy_run_can_be_spared_those_used_are_counted() -> None:
+    made = draft([bad(1, ERROR)], HEALTHY[:2])
+    assert isinstance(made, Draft)
+    assert made.expect == (LOOKED, ToolCalled(tool="cancel"), *END)
+    assert (made.healthy_passed, made.healthy) == (2, 2)
+
+
+@pytest.mark.parametrize(
+    ("asked", "arguments", "told", "case"),
+    [
+        pytest.param(
+            "Refund order A-1031, the zip is broken",
+            {"order_id": "A-1031", "amount_cents": 4200, "reason": "the zip is broken"},
+            '{"total_cents": 4200}',
+            {"order_id": "A-1031"},
+            id="the id in the request, not amount and wording",
+        ),
+        pytest.param(
+            "Refund no. 1031", {"id": "A-1031"}, "", {"id": "A-1031"}, id="an id without its prefix"
+        ),
+        pytest.param("Refund A-1031", {"id": "1031"}, "", {"id": "1031"}, id="an id with a prefix"),
+        pytest.param("Refund #1031", {"id": 1031, "n": 2}, "", {"id": 1031}, id="an id that is a number"),
+        pytest.param("Refund A-10311", {"id": "A-1031"}, "", {}, id="part of another id"),
+        pytest.param(
+            "Refund my last order, wrong size",
+            {"id": "A-1031", "reason": "wrong size", "why": "size"},
+            '[{"id": "A-1031"}]',
+            {"id": "A-1031"},
+            id="an id that a tool gave, before words of the request",
+        ),
+        pytest.param("Weather in LISBON?", {"city": "Lisbon"}, "", {"city": "Lisbon"}, id="a word"),
+        pytest.param("Refund it, wrong size", {"reason": "wrong size"}, "", {}, id="free text alone"),
+        pytest.param("Yes, true", {"a": True, "b": None, "c": ["Yes"], "d": " "}, "", {}, id="no names"),
+        pytest.param("Hm (+", {"a": "(+", "b": "x" * 10_000}, "", {"a": "(+"}, id="hostile"),
+    ],
+)
+def test_which_arguments_name_the_case(
+    asked: str, arguments: dict[str, Any], told: str, case: dict[str, Any]
+) -> None:
+    looked, did, later = Call("look", {}, told), Call("do", arguments), Call("check", {}, "wrong A-1031 x")
+    made = trace(run(1, asked, looked, did, later))
+    assert case_of(made, made.tool_calls[1]) == case
+
+
+def test_a_forbidden_deed_stays_forbidden_in_other_words() -> None:
+    def refund(number: int, reason: str) -> Trace:
+        arguments = {"order_id": "A-1031", "amount_cents": 4200, "reason": reason}
+        return good(number, Call("refund", arguments), asked="Refund A-1031, it is broken")
+
+    made = draft([Failing(refund(1, "it is broken"), sign("evaluation"))], HEALTHY)
+    assert isinstance(made, Draft)
+    assert made.expect[0] == ToolNotCalled(tool="refund", arguments={"order_id": "A-1031"})
+    assert not grade(made.expect, refund(2, "does not work")).passed
+
+
+def test_fifty_failures_among_many_long_requests_take_no_time() -> None:
+    def asks(number: int) -> str:
+        return " ".join(
+            f"{'abcdefghij'[place % 10] * 3}{_letters(place * number % 977)}" for place in range(1000)
+        )
+
+    failing = [bad(n, ERROR, asked=asks(n)) for n in range(1, 51)]
+    healthy = [good(n, ORDER, CANCELLED, asked=asks(n)) for n in range(100, 600)]
+    started = time.monotonic()
+    draft(failing, healthy, [good(n, ORDER, asked=asks(n)) for n in range(600, 800)])
+    assert time.monotonic() - started < 4
+
+
+def _letters(number: int) -> str:
+    return "".join("abcdefghij"[int(digit)] for digit in str(number))
+
+
+@pytest.mark.parametrize(
+    ("failing", "healthy", "reason"),
+    [
+        pytest.param([], HEALTHY, "the mode has no stored trace", id="no trace"),
+        pytest.param(
+            [bad(1, ERROR, asked=""), bad(2, ERROR, asked="")],
+            HEALTHY,
+            "the root span carries no input (gen_ai.input.messages), so it cannot be replayed",
+            id="no input",
+        ),
+        pytest.param([bad(1, ERROR)], [], "no healthy run to compare with", id="nothing healthy"),
+        pytest.param(
+            [blamed(1)],
+            HEALTHY,
+            "nothing exact tells policy (evaluation) from healthy runs",
+            id="nothing done that could be blamed",
+        ),
+        pytest.param(
+            [blamed(1, ORDER, CANCELLED)],
+            HEALTHY,
+            "nothing exact tells policy (evaluation) from healthy runs",
+            id="healthy runs do the same",
+        ),
+        pytest.param(
+            [bad(1, ERROR, asked=""), blamed(2)],
+            HEALTHY,
+            "the root span carries no input (gen_ai.input.messages), so it cannot be replayed; "
+            "nothing exact tells policy (evaluation) from healthy runs",
+            id="every reason once",
+        ),
+    ],
+)
+def test_why_there_is_no_draft(failing: list[Failing], healthy: list[Trace], reason: str) -> None:
+    assert draft(failing, healthy) == Undraftable(reason)
+
+
+def test_the_same_evidence_gives_the_same_draft() -> None:
+    failing = [bad(n, ERROR) for n in range(1, 6)]
+    assert draft(failing, HEALTHY) == draft(failing, HEALTHY[::-1])
