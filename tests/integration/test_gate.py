@@ -167,7 +167,7 @@ async def made(folder: Path, settings: GateSettings, db: ClickHouse, *steps: Any
     )
     await changes.insert(db, change)
     settings = settings.model_copy(update={"agents": f"{agent}={folder / 'remote'}"})
-    return Court(agent, remote, settings, Hand(), db, app._message(change))
+    return Court(agent, remote, settings, Hand(), db, change.message())
 
 
 def eval_of(agent: str, *steps: Any) -> EvalRecord:
@@ -278,7 +278,7 @@ async def test_only_the_replica_that_holds_the_agent_looks_and_one_agent_stops_n
 async def test_a_change_that_was_just_proposed_is_the_handlers(court: Court) -> None:
     known = (await changes.of_agent(court.db, court.agent))[0]
     gate = court.gate()
-    assert await gate._waiting(court.agent) == [app._message(known)]
+    assert await gate._waiting(court.agent) == [known.message()]
     agent = f"{court.agent}-young"
     await changes.insert(court.db, replace(known, agent=agent, at=datetime.now(UTC)))
     assert await gate._waiting(agent) == []

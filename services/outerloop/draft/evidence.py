@@ -43,36 +43,19 @@ class Evidence:
 
 async def amount(db: ClickHouse, agent: str, mode_id: str) -> Amount:
     """All that is recorded, also what is too much for one draft."""
-    (row,) = await db.query(
-        "SELECT countIf(failed AND mode_id = {mode:String}) AS failing, countIf(NOT failed) AS healthy"
-        " FROM verdicts FINAL WHERE agent = {agent:String}",
-        agent=agent,
-        mode=mode_id,
-    )
-    return Amount(**row)
+    return Amount(*await verdicts.amounts(db, agent, mode_id))
 
 
 async def gather(db: ClickHouse, agent: str, mode_id: str, settings: DraftSettings) -> Evidence:
     """The evidence for an eval of a mode."""
     failing = await verdicts.failing(db, mode_id, settings.draft_exemplars)
     healthy = await verdicts.healthy(db, agent, settings.draft_healthy)
-    others = await _others(db, agent, mode_id, settings.draft_others)
+    others = await verdicts.failing_otherwise(
+        db, agent, mode_id, each=_OF_EACH, at_most=settings.draft_others
+    )
     stored = await spans.traces(db, [*(trace_id for trace_id, _ in failing), *healthy, *others])
     return Evidence(
         [Failing(stored[trace_id], signs[0]) for trace_id, signs in failing if trace_id in stored],
         [stored[trace_id] for trace_id in healthy if trace_id in stored],
         [stored[trace_id] for trace_id in others if trace_id in stored],
     )
-
-
-async def _others(db: ClickHouse, agent: str, mode_id: str, at_most: int) -> list[str]:
-    """Failing traces of an agent's other modes, the newest first."""
-    rows = await db.query(
-        "SELECT trace_id FROM failures WHERE agent = {agent:String} AND mode_id != {mode:String}"
-        " ORDER BY occurred_at DESC, trace_id LIMIT {each:UInt32} BY mode_id LIMIT {most:UInt32}",
-        agent=agent,
-        mode=mode_id,
-        each=_OF_EACH,
-        most=at_most,
-    )
-    return [row["trace_id"] for row in rows]

@@ -28,7 +28,6 @@ from outerloop.runtime.lookout import look_out
 from outerloop.runtime.service import Background
 from outerloop.runtime.topics import topic_of
 from outerloop.store import changes, decisions, evals
-from outerloop.store.changes import ChangeRecord
 from outerloop.store.changes import State as ChangeState
 from outerloop.store.evals import State
 
@@ -71,7 +70,7 @@ class Gate:
         known = await changes.of_agent(self._db, agent)
         settled = {decision.change_id for decision in await decisions.of_agent(self._db, agent)}
         return [
-            _message(record)
+            record.message()
             for record in known
             if record.state is ChangeState.PROPOSED and record.at < before and record.change_id not in settled
         ]
@@ -110,23 +109,6 @@ class Gate:
         # Last, so that a row says: this verdict is out. A crash before it repeats the same event.
         await decisions.insert(self._db, decision)
         metrics.DECISIONS.labels(verdict).inc()
-
-
-def _message(record: ChangeRecord) -> ChangeProposed:
-    """The event that propose sent of this change."""
-    message = ChangeProposed(
-        change_id=record.change_id,
-        agent=record.agent,
-        mode_id=record.mode_id,
-        eval_id=record.eval_id,
-        attempt=record.attempt,
-        base_commit=record.base_commit,
-        patch=record.patch,
-        diagnosis=record.diagnosis,
-        model=record.model,
-    )
-    message.proposed_at.FromDatetime(record.at)
-    return message
 
 
 def wire(settings: GateSettings, bus: Bus, db: ClickHouse) -> Sequence[Background]:

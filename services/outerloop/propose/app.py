@@ -8,7 +8,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
-from outerloop.contracts.v1.change_pb2 import ChangeAbandoned, ChangeProposed
+from outerloop.contracts.v1.change_pb2 import ChangeAbandoned
 from outerloop.contracts.v1.decision_pb2 import OBSTACLE_CONFLICT, VERDICT_SHIP, DecisionReached
 from outerloop.contracts.v1.eval_pb2 import EvalAccepted
 from outerloop.propose import ids, plan
@@ -172,19 +172,7 @@ class Proposer:
         )
 
     async def _send(self, change: ChangeRecord, cause: Delivery | None) -> None:
-        message = ChangeProposed(
-            change_id=change.change_id,
-            agent=change.agent,
-            mode_id=change.mode_id,
-            eval_id=change.eval_id,
-            attempt=change.attempt,
-            base_commit=change.base_commit,
-            patch=change.patch,
-            diagnosis=change.diagnosis,
-            model=change.model,
-        )
-        message.proposed_at.FromDatetime(change.at)
-        await self._bus.publish(message, because=(change.change_id,), cause=cause)
+        await self._bus.publish(change.message(), because=(change.change_id,), cause=cause)
         await changes.insert(self._db, replace(change, state=ChangeState.PROPOSED))
 
     async def _abandon(

@@ -4,6 +4,7 @@ from dataclasses import asdict, dataclass
 from datetime import datetime
 from enum import StrEnum
 
+from outerloop.contracts.v1.change_pb2 import ChangeProposed
 from outerloop.runtime.clickhouse import ClickHouse
 
 
@@ -32,6 +33,22 @@ class ChangeRecord:
     model: str
     usd: float
     at: datetime
+
+    def message(self) -> ChangeProposed:
+        """The event that announces it."""
+        message = ChangeProposed(
+            change_id=self.change_id,
+            agent=self.agent,
+            mode_id=self.mode_id,
+            eval_id=self.eval_id,
+            attempt=self.attempt,
+            base_commit=self.base_commit,
+            patch=self.patch,
+            diagnosis=self.diagnosis,
+            model=self.model,
+        )
+        message.proposed_at.FromDatetime(self.at)
+        return message
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -53,6 +53,32 @@ async def healthy(db: ClickHouse, agent: str, at_most: int) -> list[str]:
     return [row["trace_id"] for row in rows]
 
 
+async def failing_otherwise(
+    db: ClickHouse, agent: str, mode_id: str, *, each: int, at_most: int
+) -> list[str]:
+    """Failing traces of an agent's other modes, the newest first; of one mode at most `each`."""
+    rows = await db.query(
+        "SELECT trace_id FROM failures WHERE agent = {agent:String} AND mode_id != {mode:String}"
+        " ORDER BY occurred_at DESC, trace_id LIMIT {each:UInt32} BY mode_id LIMIT {most:UInt32}",
+        agent=agent,
+        mode=mode_id,
+        each=each,
+        most=at_most,
+    )
+    return [row["trace_id"] for row in rows]
+
+
+async def amounts(db: ClickHouse, agent: str, mode_id: str) -> tuple[int, int]:
+    """How many traces failed in a mode, and how many of its agent were judged good."""
+    (row,) = await db.query(
+        "SELECT countIf(failed AND mode_id = {mode:String}) AS failing, countIf(NOT failed) AS healthy"
+        " FROM verdicts FINAL WHERE agent = {agent:String}",
+        agent=agent,
+        mode=mode_id,
+    )
+    return row["failing"], row["healthy"]
+
+
 async def counts(db: ClickHouse, mode_ids: Sequence[str]) -> dict[str, int]:
     """Failing traces of each of these modes."""
     rows = await db.query(
