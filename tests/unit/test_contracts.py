@@ -11,6 +11,7 @@ from outerloop.contracts.v1.change_pb2 import ChangeAbandoned, ChangeProposed
 from outerloop.contracts.v1.decision_pb2 import (
     OBSTACLE_PRIOR_EVAL,
     VERDICT_REJECT,
+    ClaimShown,
     DecisionReached,
     EvalOutcome,
 )
@@ -23,8 +24,10 @@ from outerloop.contracts.v1.eval_pb2 import (
     Proof,
 )
 from outerloop.contracts.v1.failure_pb2 import FailureDetected, ModeOpened, Signal
+from outerloop.contracts.v1.release_pb2 import FINDING_ROLLED_BACK, EvalReopened, ReleaseWatched
 from outerloop.contracts.v1.topic_pb2 import RETENTION_WEEK, Topic
 from outerloop.contracts.v1.trace_pb2 import TraceSettled
+from outerloop.contracts.v1.trial_pb2 import TrialFinished, TrialRequested
 from outerloop.runtime.envelope import Delivery, headers_for, key_of, stable_id, unpack
 from outerloop.runtime.errors import PoisonError
 from outerloop.runtime.topics import (
@@ -40,6 +43,7 @@ from outerloop.runtime.topics import (
 
 TRACE = "0af7651916cd43dd8448eb211c80319c"
 MODE, EVAL, CHANGE = (stable_id(kind, "helpdesk", 1) for kind in ("mode", "eval", "change"))
+DECISION, TRIAL = (stable_id(kind, CHANGE) for kind in ("decision", "trial"))
 SHA = "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08"
 BASE, CANDIDATE, SUITE = "4dffda6" + "0" * 33, "a3e20b9" + "0" * 33, "b06a541" + "0" * 33
 NOON = Timestamp(seconds=int(datetime(2026, 11, 23, 12, tzinfo=UTC).timestamp()))
@@ -54,6 +58,16 @@ index 3b18e51..a042389 100644
 """
 SIGNAL = Signal(
     kind="tool_error", subject="get_order", detail="invalid order id '1007'", span_id="b7ad6b7169203331"
+)
+CLAIM = ClaimShown(
+    kind="prior",
+    name=EVAL,
+    state="blocked",
+    bar=0.725,
+    passed=2,
+    trials=6,
+    log_e_above=-4.1,
+    log_e_below=9.2,
 )
 PROOF = Proof(failing_caught=4, failing=5, healthy_passed=5, healthy=5)
 OUTCOME = EvalOutcome(
@@ -153,12 +167,68 @@ EXAMPLES: list[Message] = [
         obstacle=OBSTACLE_PRIOR_EVAL,
         reason="1 earlier eval does not hold any more",
         outcomes=[OUTCOME],
+        claims=[CLAIM],
+        alpha=0.0067,
+        ledger_index=1,
         base_commit=BASE,
         candidate_commit=CANDIDATE,
         suite_commit=SUITE,
         shipped_commit=CANDIDATE,
         certificate_sha256=SHA,
         decided_at=NOON,
+    ),
+    CLAIM,
+    TrialRequested(
+        trial_id=TRIAL,
+        series=DECISION,
+        agent="helpdesk",
+        eval_id=EVAL,
+        eval_sha256=SHA,
+        number=4,
+        variant=1,
+        base_commit=BASE,
+        suite_commit=SUITE,
+        change_id=CHANGE,
+        tree=CANDIDATE,
+        attempt=1,
+        requested_at=NOON,
+        request_id=stable_id(TRIAL, 1),
+        terms_sha256=SHA,
+    ),
+    TrialFinished(
+        trial_id=TRIAL,
+        series=DECISION,
+        agent="helpdesk",
+        eval_id=EVAL,
+        number=4,
+        attempt=1,
+        passed=True,
+        not_run="the model was away",
+        finished_at=NOON,
+    ),
+    ReleaseWatched(
+        decision_id=DECISION,
+        agent="helpdesk",
+        mode_id=MODE,
+        eval_id=EVAL,
+        shipped_commit=CANDIDATE,
+        finding=FINDING_ROLLED_BACK,
+        subject=MODE,
+        reason="3 of 40 traces show it since the release, and 1 of 400 did before",
+        traces=40,
+        failures=3,
+        rollback_commit=BASE,
+        found_at=NOON,
+    ),
+    EvalReopened(
+        eval_id=EVAL,
+        agent="helpdesk",
+        mode_id=MODE,
+        commit=BASE,
+        reason="the base fails it: 1 of 12 trials pass",
+        passed=1,
+        trials=12,
+        reopened_at=NOON,
     ),
 ]
 DECLARED = [message for message in EXAMPLES if spec_of(message)]

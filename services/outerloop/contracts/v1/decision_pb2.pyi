@@ -26,6 +26,12 @@ class Obstacle(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     OBSTACLE_TESTS: _ClassVar[Obstacle]
     OBSTACLE_NEW_EVAL: _ClassVar[Obstacle]
     OBSTACLE_PRIOR_EVAL: _ClassVar[Obstacle]
+    OBSTACLE_HELD_OUT: _ClassVar[Obstacle]
+    OBSTACLE_DRIFT: _ClassVar[Obstacle]
+    OBSTACLE_NOT_REPRODUCED: _ClassVar[Obstacle]
+    OBSTACLE_PERSON: _ClassVar[Obstacle]
+    OBSTACLE_UNDECIDED: _ClassVar[Obstacle]
+    OBSTACLE_VOID: _ClassVar[Obstacle]
 VERDICT_UNSPECIFIED: Verdict
 VERDICT_SHIP: Verdict
 VERDICT_REJECT: Verdict
@@ -36,6 +42,12 @@ OBSTACLE_CONFLICT: Obstacle
 OBSTACLE_TESTS: Obstacle
 OBSTACLE_NEW_EVAL: Obstacle
 OBSTACLE_PRIOR_EVAL: Obstacle
+OBSTACLE_HELD_OUT: Obstacle
+OBSTACLE_DRIFT: Obstacle
+OBSTACLE_NOT_REPRODUCED: Obstacle
+OBSTACLE_PERSON: Obstacle
+OBSTACLE_UNDECIDED: Obstacle
+OBSTACLE_VOID: Obstacle
 
 class EvalOutcome(_message.Message):
     __slots__ = ("eval_id", "title", "trials", "passed", "held", "reasons", "divergences")
@@ -56,7 +68,7 @@ class EvalOutcome(_message.Message):
     def __init__(self, eval_id: _Optional[str] = ..., title: _Optional[str] = ..., trials: _Optional[int] = ..., passed: _Optional[int] = ..., held: _Optional[bool] = ..., reasons: _Optional[_Iterable[str]] = ..., divergences: _Optional[int] = ...) -> None: ...
 
 class DecisionReached(_message.Message):
-    __slots__ = ("decision_id", "agent", "change_id", "mode_id", "eval_id", "verdict", "obstacle", "reason", "outcomes", "base_commit", "candidate_commit", "suite_commit", "shipped_commit", "certificate_sha256", "decided_at")
+    __slots__ = ("decision_id", "agent", "change_id", "mode_id", "eval_id", "verdict", "obstacle", "reason", "outcomes", "base_commit", "candidate_commit", "suite_commit", "shipped_commit", "certificate_sha256", "decided_at", "claims", "alpha", "ledger_index")
     DECISION_ID_FIELD_NUMBER: _ClassVar[int]
     AGENT_FIELD_NUMBER: _ClassVar[int]
     CHANGE_ID_FIELD_NUMBER: _ClassVar[int]
@@ -72,6 +84,9 @@ class DecisionReached(_message.Message):
     SHIPPED_COMMIT_FIELD_NUMBER: _ClassVar[int]
     CERTIFICATE_SHA256_FIELD_NUMBER: _ClassVar[int]
     DECIDED_AT_FIELD_NUMBER: _ClassVar[int]
+    CLAIMS_FIELD_NUMBER: _ClassVar[int]
+    ALPHA_FIELD_NUMBER: _ClassVar[int]
+    LEDGER_INDEX_FIELD_NUMBER: _ClassVar[int]
     decision_id: str
     agent: str
     change_id: str
@@ -87,4 +102,27 @@ class DecisionReached(_message.Message):
     shipped_commit: str
     certificate_sha256: str
     decided_at: _timestamp_pb2.Timestamp
-    def __init__(self, decision_id: _Optional[str] = ..., agent: _Optional[str] = ..., change_id: _Optional[str] = ..., mode_id: _Optional[str] = ..., eval_id: _Optional[str] = ..., verdict: _Optional[_Union[Verdict, str]] = ..., obstacle: _Optional[_Union[Obstacle, str]] = ..., reason: _Optional[str] = ..., outcomes: _Optional[_Iterable[_Union[EvalOutcome, _Mapping]]] = ..., base_commit: _Optional[str] = ..., candidate_commit: _Optional[str] = ..., suite_commit: _Optional[str] = ..., shipped_commit: _Optional[str] = ..., certificate_sha256: _Optional[str] = ..., decided_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
+    claims: _containers.RepeatedCompositeFieldContainer[ClaimShown]
+    alpha: float
+    ledger_index: int
+    def __init__(self, decision_id: _Optional[str] = ..., agent: _Optional[str] = ..., change_id: _Optional[str] = ..., mode_id: _Optional[str] = ..., eval_id: _Optional[str] = ..., verdict: _Optional[_Union[Verdict, str]] = ..., obstacle: _Optional[_Union[Obstacle, str]] = ..., reason: _Optional[str] = ..., outcomes: _Optional[_Iterable[_Union[EvalOutcome, _Mapping]]] = ..., base_commit: _Optional[str] = ..., candidate_commit: _Optional[str] = ..., suite_commit: _Optional[str] = ..., shipped_commit: _Optional[str] = ..., certificate_sha256: _Optional[str] = ..., decided_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., claims: _Optional[_Iterable[_Union[ClaimShown, _Mapping]]] = ..., alpha: _Optional[float] = ..., ledger_index: _Optional[int] = ...) -> None: ...
+
+class ClaimShown(_message.Message):
+    __slots__ = ("kind", "name", "state", "bar", "passed", "trials", "log_e_above", "log_e_below")
+    KIND_FIELD_NUMBER: _ClassVar[int]
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    STATE_FIELD_NUMBER: _ClassVar[int]
+    BAR_FIELD_NUMBER: _ClassVar[int]
+    PASSED_FIELD_NUMBER: _ClassVar[int]
+    TRIALS_FIELD_NUMBER: _ClassVar[int]
+    LOG_E_ABOVE_FIELD_NUMBER: _ClassVar[int]
+    LOG_E_BELOW_FIELD_NUMBER: _ClassVar[int]
+    kind: str
+    name: str
+    state: str
+    bar: float
+    passed: int
+    trials: int
+    log_e_above: float
+    log_e_below: float
+    def __init__(self, kind: _Optional[str] = ..., name: _Optional[str] = ..., state: _Optional[str] = ..., bar: _Optional[float] = ..., passed: _Optional[int] = ..., trials: _Optional[int] = ..., log_e_above: _Optional[float] = ..., log_e_below: _Optional[float] = ...) -> None: ...
