@@ -10,12 +10,12 @@ import pytest
 
 from outerloop.dev.messages_api import Dice, Fault, MessagesApi, Reply, serving
 from outerloop.propose import prompts
-from outerloop.propose.prices import Usage, price_of
 from outerloop.propose.record import Ended, GaveUp, Limits, Proposed, Step
 from outerloop.propose.session import Session
 from outerloop.propose.tools import CheckRun
 from outerloop.propose.workspace import Workspace
 from outerloop.runtime.errors import OutageError, TrialNotRunError, UserError
+from outerloop.runtime.prices import Usage, price_of
 
 MODEL = "claude-sonnet-5-5"
 PRICE = price_of(MODEL)

@@ -16,12 +16,23 @@ from outerloop.contracts.v1.decision_pb2 import DecisionReached
 from outerloop.runtime.clickhouse import ClickHouse
 from outerloop.runtime.errors import OutageError, UserError
 from outerloop.runtime.settings import Settings
-from outerloop.store import changes, decisions, evals, evaluations, modes, settlements, spans, verdicts
+from outerloop.store import (
+    changes,
+    decisions,
+    evals,
+    evaluations,
+    modes,
+    settlements,
+    spans,
+    trials,
+    verdicts,
+)
 from outerloop.store.changes import ChangeRecord, StepRecord
-from outerloop.store.decisions import TrialRecord
 from outerloop.store.evals import EvalRecord
 from outerloop.store.migrate import migrate, migrations
 from outerloop.store.modes import Mode
+from outerloop.store.spending import spent_usd
+from outerloop.store.trials import TrialRecord
 from outerloop.store.verdicts import Verdict
 from outerloop.trace.evaluation import evaluations_of
 from outerloop.trace.otlp import spans_of
@@ -306,8 +317,8 @@ async def test_every_step_that_was_paid_for_is_spent_once(db: ClickHouse) -> Non
     other = replace(step, agent=unique(), change_id="d")
     for told in (step, replace(step, results='["done"]'), again, again, replace(again, step=2), other):
         await changes.insert_step(db, told)
-    assert await changes.spent_usd(db, agent, NOW - timedelta(hours=1)) == pytest.approx(0.5)
-    assert await changes.spent_usd(db, agent, NOW + timedelta(hours=1)) == 0
+    assert await spent_usd(db, agent, [], NOW - timedelta(hours=1)) == pytest.approx(0.5)
+    assert await spent_usd(db, agent, [], NOW + timedelta(hours=1)) == 0
     results = await db.query(
         "SELECT results FROM harness_steps FINAL WHERE session_id = 's1' AND change_id = 'c'"
     )
@@ -321,13 +332,15 @@ async def test_a_decision_comes_back_whole_with_its_trials(db: ClickHouse) -> No
         await decisions.insert(db, decision)
     assert await decisions.decided(db, decision.change_id)
     assert await decisions.of_agent(db, decision.agent) == [decision]
-    trials = [
+    ran = [
         TrialRecord(
             trial_id=f"t{n}",
             decision_id=decision.decision_id,
+            subject="candidate",
             agent=decision.agent,
             eval_id="e",
             number=n,
+            variant=0,
             passed=n == 0,
             reasons=() if n == 0 else ("expected a call", "expected an answer"),
             answer="ü",
@@ -342,8 +355,8 @@ async def test_a_decision_comes_back_whole_with_its_trials(db: ClickHouse) -> No
         for n in range(3)
     ]
     for _ in range(2):
-        await decisions.insert_trials(db, trials)
-    assert await decisions.trials_of(db, decision.decision_id) == trials
+        await trials.insert(db, ran)
+    assert await trials.of_series(db, decision.decision_id) == ran
 
 
 async def test_hostile_text_is_stored_as_it_is(db: ClickHouse) -> None:

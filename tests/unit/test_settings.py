@@ -4,6 +4,7 @@ import re
 from pathlib import Path
 
 import pytest
+from pydantic import model_validator
 
 from outerloop.cli.config import OF_SERVICES
 from outerloop.draft.settings import DraftSettings
@@ -50,7 +51,7 @@ def test_values_come_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> No
         (IngestSettings, "OUTERLOOP_SETTLE_SECONDS", "0"),
         (IngestSettings, "OUTERLOOP_OTLP_HTTP_PORT", "-1"),
         (TriageSettings, "OUTERLOOP_MODE_OPENS_AT", "0"),
-        (DraftSettings, "OUTERLOOP_EVAL_TRIALS", "none"),
+        (DraftSettings, "OUTERLOOP_DRAFT_HEALTHY", "none"),
         (GateSettings, "OUTERLOOP_SANDBOX", "chroot"),
     ],
 )
@@ -83,14 +84,18 @@ def test_a_variable_of_another_service_is_no_mistake(monkeypatch: pytest.MonkeyP
     monkeypatch.setenv("OUTERLOOP_MODE_OPENS_AT", "2")
     monkeypatch.setenv("OUTERLOOP_TEST_CLICKHOUSE", "http://ch:8123")
     monkeypatch.setenv("OUTERLOOP_TOOLS_URL", "http://127.0.0.1:1")
-    assert load(DraftSettings).eval_trials == 5
+    assert load(DraftSettings).draft_healthy == 500
     assert load(TriageSettings).mode_opens_at == 2
 
 
-def test_values_that_contradict_each_other_are_refused_by_name(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("OUTERLOOP_EVAL_PASSES", "6")
-    with pytest.raises(UserError, match="OUTERLOOP_EVAL_PASSES cannot be more than OUTERLOOP_EVAL_TRIALS"):
-        load(DraftSettings)
+def test_values_that_contradict_each_other_are_refused_by_name() -> None:
+    class Contradictory(Settings):
+        @model_validator(mode="after")
+        def _never(self) -> "Contradictory":
+            raise ValueError("OUTERLOOP_KAFKA cannot be that with OUTERLOOP_CLICKHOUSE")
+
+    with pytest.raises(UserError, match=r"^OUTERLOOP_KAFKA cannot be that with OUTERLOOP_CLICKHOUSE$"):
+        load(Contradictory)
 
 
 def test_agents_are_repositories_with_a_branch(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -13,7 +13,6 @@ from outerloop.contracts.v1.decision_pb2 import DecisionReached
 from outerloop.propose import context, prompts
 from outerloop.propose.budget import Budget
 from outerloop.propose.evidence import gather
-from outerloop.propose.prices import price_of
 from outerloop.propose.record import Ended, GaveUp, Limits, Step
 from outerloop.propose.session import Session
 from outerloop.propose.settings import ProposeSettings
@@ -24,6 +23,7 @@ from outerloop.runtime.agentfile import AgentFile
 from outerloop.runtime.clickhouse import ClickHouse
 from outerloop.runtime.errors import TrialNotRunError, UserError
 from outerloop.runtime.git import Repository
+from outerloop.runtime.prices import price_of
 from outerloop.store import changes
 from outerloop.store.changes import ChangeRecord, StepRecord
 from outerloop.store.evals import EvalRecord

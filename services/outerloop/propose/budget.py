@@ -6,12 +6,11 @@ trials used, as far as the price of the agent's model is known.
 
 import logging
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 
-from outerloop.propose.prices import Usage, known_prices
 from outerloop.runtime.agentfile import AgentFile
 from outerloop.runtime.clickhouse import ClickHouse
-from outerloop.store import changes
+from outerloop.store.spending import spent_usd, today
 
 log = logging.getLogger(__name__)
 
@@ -33,36 +32,25 @@ class Budget:
     def __init__(self, db: ClickHouse, usd_per_session: float) -> None:
         self._db = db
         self._usd_per_session = usd_per_session
-        self._prices = known_prices()
         # By agent: a day, and the dollars that are not worth another session on that day.
         self._too_little: dict[str, tuple[datetime, float]] = {}
 
     async def allowance(self, agent: str, terms: AgentFile) -> Allowance | None:
         """What a session may cost now, or None when that is too little to begin one."""
-        today = _today()
+        day = today()
         most = min(self._usd_per_session, terms.budget.usd_per_day)
-        usd = min(most, terms.budget.usd_per_day - await self._spent(agent, terms, today))
-        day, least = self._too_little.get(agent, (today, 0.0))
-        if usd > max(most * _LEAST_SHARE, least if day == today else 0.0):
+        spent = await spent_usd(self._db, agent, terms.models.values(), day)
+        usd = min(most, terms.budget.usd_per_day - spent)
+        at, least = self._too_little.get(agent, (day, 0.0))
+        if usd > max(most * _LEAST_SHARE, least if at == day else 0.0):
             return Allowance(usd, whole=usd >= most)
         self.too_little(agent, usd)
         return None
 
     def too_little(self, agent: str, usd: float) -> None:
         """Begin no session with `usd` or less for the rest of the day."""
-        today = _today()
-        day, least = self._too_little.get(agent, (None, 0.0))
-        if day != today:
+        day = today()
+        at, least = self._too_little.get(agent, (None, 0.0))
+        if at != day:
             log.warning("%s: today's budget is spent; no change is proposed until tomorrow", agent)
-        self._too_little[agent] = (today, max(usd, least if day == today else 0.0))
-
-    async def _spent(self, agent: str, terms: AgentFile, since: datetime) -> float:
-        tokens = Usage(*await changes.trial_tokens(self._db, agent, since))
-        prices = [self._prices[model] for model in terms.models.values() if model in self._prices]
-        # Trials do not tell which of several models they asked: the dearest.
-        trials = max((price.usd(tokens) for price in prices), default=0.0)
-        return trials + await changes.spent_usd(self._db, agent, since)
-
-
-def _today() -> datetime:
-    return datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
+        self._too_little[agent] = (day, max(usd, least if at == day else 0.0))

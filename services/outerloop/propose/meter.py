@@ -2,8 +2,8 @@
 
 import json
 
-from outerloop.propose.prices import Price, Usage
 from outerloop.propose.record import Ended, Limits
+from outerloop.runtime.prices import Price, Usage
 
 # What the API adds to what we send (the prompt that explains tools), generously.
 _OVERHEAD_TOKENS = 1_000

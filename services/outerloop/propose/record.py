@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
-from outerloop.propose.prices import Usage
+from outerloop.runtime.prices import Usage
 
 
 @dataclass(frozen=True, slots=True)

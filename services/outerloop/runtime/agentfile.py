@@ -4,7 +4,7 @@ import unicodedata
 from pathlib import PurePosixPath
 from typing import Annotated, Literal
 
-from pydantic import Field, field_validator
+from pydantic import AfterValidator, Field
 
 from outerloop.runtime.documents import Document, parse_yaml
 
@@ -16,17 +16,40 @@ _CI = frozenset({".ci", ".circleci", ".buildkite", ".travis.yml", "jenkinsfile",
 Command = Annotated[tuple[str, ...], Field(min_length=1)]
 
 
+def _relative(glob: str) -> str:
+    path = PurePosixPath(glob)
+    if path.is_absolute() or ".." in path.parts:
+        raise ValueError(f"{glob!r} must be a path inside the repository")
+    return glob
+
+
+Globs = Annotated[tuple[Annotated[str, AfterValidator(_relative)], ...], Field(min_length=1)]
+
+
 class Tools(Document):
-    """The tool sandbox that answers calls which a cassette does not hold."""
+    """The tool sandbox that answers calls which a cassette does not hold.
+
+    `in_process`: the agent answers some of its tools itself, so that of its calls only the trace can tell.
+    """
 
     sandbox: Command | None = None
+    in_process: bool = False
+
+
+class Environment(Document):
+    """The agent's Python environment: what a requirements file with hashes says, inside the repository.
+
+    Without one it is that of the settings, the same for every commit.
+    """
+
+    lock: Annotated[str, Field(min_length=1), AfterValidator(_relative)] | None = None
 
 
 class Release(Document):
-    """The branch that production runs, and how a change reaches it."""
+    """The branch that production runs, and how a change reaches it: pushed, or merged by a person."""
 
     branch: str = "main"
-    mode: Literal["push"] = "push"
+    mode: Literal["push", "pull_request"] = "push"
 
 
 class Budget(Document):
@@ -36,25 +59,22 @@ class Budget(Document):
 
 
 class AgentFile(Document):
-    """One agent, as its `outerloop.yaml` describes it."""
+    """One agent, as its `outerloop.yaml` describes it.
+
+    `depends` says which files an eval may depend on: globs of paths by globs of eval ids. Every eval depends
+    on every file until it is declared: see `gate.core.fingerprint`.
+    """
 
     agent: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$")]
     run: Command
     test: Command | None = None
     tools: Tools = Tools()
-    mutable: Annotated[tuple[str, ...], Field(min_length=1)]
+    environment: Environment = Environment()
+    mutable: Globs
     release: Release = Release()
     models: dict[str, str] = Field(default_factory=dict)
     budget: Budget = Budget()
-
-    @field_validator("mutable")
-    @classmethod
-    def _relative(cls, globs: tuple[str, ...]) -> tuple[str, ...]:
-        for glob in globs:
-            path = PurePosixPath(glob)
-            if path.is_absolute() or ".." in path.parts:
-                raise ValueError(f"{glob!r} must be a path inside the repository")
-        return globs
+    depends: dict[str, Globs] = Field(default_factory=dict)
 
     @classmethod
     def parse(cls, text: str, where: str = NAME) -> "AgentFile":

@@ -8,7 +8,7 @@ import asyncio
 import contextlib
 import logging
 import traceback
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import replace
 from typing import Any, Self
 
@@ -47,6 +47,10 @@ MAX_RECORD_BYTES = 16 * 1024 * 1024
 MAX_POLL_INTERVAL_MS = 24 * 3600 * 1000
 # For a handler to clean up once it is cancelled: well below what supervisors give a process, 10 s and more.
 STOP_SECONDS = 5.0
+_HEARD_AT_ONCE = 500
+# How long a broker may keep a fetch that finds nothing. Kafka answers as soon as there is something; the
+# embedded broker only looks every quarter of it, so that a record is as much later.
+FETCH_WAIT_MS = 500
 # For the first answer about each partition, which comes after half a second where there is nothing to read.
 _FETCH_SECONDS = 5.0
 # Outages that aiokafka does not call retriable. Rights are among them: a person grants those, while nothing
@@ -121,19 +125,32 @@ class Bus:
         """The outage that a handler waits for, "" when all is well."""
         return next((d.waiting_for for d in self._deliverers if d.waiting_for), "")
 
-    def subscribe(self, topics: Sequence[str], handle: Handler, *, at_most: int) -> None:
-        """Have up to `at_most` records at a time of these topics handled, in order, by one consumer."""
+    def subscribe(
+        self,
+        topics: Sequence[str],
+        handle: Handler,
+        *,
+        at_most: int,
+        group: str = "",
+        wait_ms: int = FETCH_WAIT_MS,
+    ) -> None:
+        """Have up to `at_most` records at a time of these topics handled, in order, by one consumer.
+
+        `group` is for work whose consumers come and go more often than the service's: when they do, only
+        what is of their group changes hands. `wait_ms` below FETCH_WAIT_MS is for what somebody waits for.
+        """
         deliverer = Deliverer(self.group, handle, self._dead_letter, Limits(retries=self._settings.retries))
         self._deliverers.append(deliverer)
         self._needed |= {*topics, *(dead_letter_topic(topic, self.group) for topic in topics)}
         subscriber = self._broker.subscriber(
             *topics,
-            group_id=f"outerloop-{self.group}",
+            group_id=f"outerloop-{group or self.group}",
             # Topics have as many partitions each: all events of one agent come to one replica.
             partition_assignment_strategy=[RangePartitionAssignor],
             batch=True,
             max_records=at_most,
             batch_timeout_ms=100,
+            fetch_max_wait_ms=wait_ms,
             auto_offset_reset="earliest",
             ack_policy=AckPolicy.MANUAL,
             max_poll_interval_ms=MAX_POLL_INTERVAL_MS,
@@ -161,6 +178,33 @@ class Bus:
         subscriber(consume)
         self._subscribers.append(subscriber)
 
+    def listen(
+        self, topics: Sequence[str], hear: Callable[[Delivery], None], *, wait_ms: int = FETCH_WAIT_MS
+    ) -> None:
+        """Hear every record of these topics that comes from now on, whoever else handles it.
+
+        Nothing is committed, tried again or dead-lettered: for news that one finds out otherwise in the end.
+        """
+        self._needed |= set(topics)
+        # Without a group: all partitions are ours, at once, and nothing changes hands.
+        subscriber = self._broker.subscriber(
+            *topics,
+            batch=True,
+            max_records=_HEARD_AT_ONCE,
+            batch_timeout_ms=100,
+            fetch_max_wait_ms=wait_ms,
+            auto_offset_reset="latest",
+            ack_policy=AckPolicy.MANUAL,
+            parser=_parse,
+            decoder=_decode,
+        )
+
+        async def consume(message: KafkaMessage) -> None:
+            for record in message.raw_message:
+                hear(_delivery(record))
+
+        subscriber(consume)
+
     def holds(self, topic: str, key: str) -> bool:
         """Whether records of `topic` with this key come to this process: the partition is assigned to it.
 
@@ -171,7 +215,9 @@ class Bus:
             partitions = consumer.partitions_for_topic(topic) if consumer else None
             if consumer and partitions:
                 number = (murmur2(key.encode()) & 0x7FFFFFFF) % len(partitions)  # as the producer places it
-                return TopicPartition(topic, number) in consumer.assignment()
+                # A consumer knows topics of others too, when it is the one that assigns them.
+                if TopicPartition(topic, number) in consumer.assignment():
+                    return True
         return False
 
     async def publish(

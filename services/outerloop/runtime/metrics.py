@@ -9,5 +9,11 @@ SPANS = Counter("outerloop_spans_stored_total", "spans written to ClickHouse", [
 REFUSED = Counter("outerloop_spans_refused_total", "spans and evaluation results left out", ["reason"])
 TRACES = Counter("outerloop_traces_total", "traces judged, by verdict", ["verdict"])
 TRIALS = Counter("outerloop_trials_total", "trials run by the gate", ["outcome"])
+TRIALS_WAITING = Gauge("outerloop_trials_waiting", "trials that this judge has asked for and waits for", [])
+TRIAL_WAIT = Gauge("outerloop_trial_wait_seconds", "how long the one that it waits for the longest takes", [])
 DECISIONS = Counter("outerloop_decisions_total", "verdicts of the gate", ["verdict"])
+RELEASES = Counter("outerloop_releases_total", "what production has shown of releases", ["finding"])
+SENTINEL_ALARMS = Counter(
+    "outerloop_sentinel_alarms_total", "strata of evals that became worse with no release", ["agent"]
+)
 SPEND = Counter("outerloop_spend_usd_total", "what the model has cost", ["service"])

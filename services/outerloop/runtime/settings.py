@@ -80,11 +80,43 @@ class ModelSettings(Settings):
         float, Field(gt=0, description="after which a run of an agent's own tests is stopped")
     ] = 600.0
     sandbox: Annotated[
-        str, Field(pattern=r"^(bubblewrap|none)$", description="none: no isolation at all")
+        str,
+        Field(
+            pattern=r"^(bubblewrap|kubernetes|none)$",
+            description="bubblewrap, kubernetes, or none: no isolation at all",
+        ),
     ] = "bubblewrap"
     agent_environment: Annotated[
         Path | None, Field(description="Python environment that agents run in; default: this one")
     ] = None
+    package_index: Annotated[
+        str, Field(description="URL that agents' lock files are installed from; default: uv's own")
+    ] = ""
+    trial_start_seconds: Annotated[
+        float | None, Field(gt=0, description="within which a sandbox must stand; default: 20, of pods 180")
+    ] = None
+    trial_image: Annotated[str, Field(description="image of trials' pods: this version of outerloop")] = ""
+    trial_runtime_class: Annotated[
+        str | None, Field(description="RuntimeClass of trials' pods (gvisor, kata); empty: the node's own")
+    ] = None
+    trial_namespace: Annotated[
+        str, Field(pattern=r"^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$", description="where trials' pods run")
+    ] = "outerloop-trials"
+    trial_cpu: Annotated[
+        str,
+        Field(
+            pattern=r"^(0\.[0-9]{0,2}[1-9]|[1-9][0-9]*(\.[0-9]{1,3}|m)?)$",
+            description="CPUs of a trial's pod",
+        ),
+    ] = "1"
+    trial_host: Annotated[str, Field(description="where trials' pods reach this worker: its pod's IP")] = ""
+    trial_port: Annotated[int, Field(ge=0, le=65535, description="0: any that is free")] = 0
+    kubernetes_api: Annotated[str, Field(description="URL of the Kubernetes API")] = (
+        "https://kubernetes.default.svc"
+    )
+    kubernetes_account: Annotated[
+        Path, Field(description="directory with the service account's token and ca.crt")
+    ] = Path("/var/run/secrets/kubernetes.io/serviceaccount")
 
 
 def load(kind: type[S]) -> S:

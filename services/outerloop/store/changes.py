@@ -79,33 +79,22 @@ async def insert_step(db: ClickHouse, step: StepRecord) -> None:
     await db.insert("harness_steps", [asdict(step)])
 
 
+async def get(db: ClickHouse, agent: str, change_id: str) -> ChangeRecord | None:
+    """One change for an agent."""
+    where = "agent = {agent:String} AND change_id = {change:String}"
+    found = await _select(db, where, agent=agent, change=change_id)
+    return found[0] if found else None
+
+
 async def of_agent(db: ClickHouse, agent: str) -> list[ChangeRecord]:
     """The changes for an agent, the oldest first."""
+    return await _select(db, "agent = {agent:String}", agent=agent)
+
+
+async def _select(db: ClickHouse, where: str, **parameters: str) -> list[ChangeRecord]:
     rows = await db.query(
-        "SELECT change_id, agent, mode_id, eval_id, attempt, state, base_commit, patch, diagnosis, model,"
-        " usd, at FROM changes FINAL WHERE agent = {agent:String} ORDER BY at, attempt",
-        agent=agent,
+        "SELECT change_id, agent, mode_id, eval_id, attempt, state, base_commit, patch, diagnosis, model,"  # noqa: S608
+        f" usd, at FROM changes FINAL WHERE {where} ORDER BY at, attempt",
+        **parameters,
     )
     return [ChangeRecord(**row | {"state": State(row["state"])}) for row in rows]
-
-
-async def spent_usd(db: ClickHouse, agent: str, since: datetime) -> float:
-    """What sessions for an agent have cost since then, in US dollars, whatever became of them."""
-    rows = await db.query(
-        "SELECT sum(usd) AS usd FROM harness_steps FINAL"
-        " WHERE agent = {agent:String} AND at >= {since:DateTime64(3)}",
-        agent=agent,
-        since=since,
-    )
-    return float(rows[0]["usd"] or 0)
-
-
-async def trial_tokens(db: ClickHouse, agent: str, since: datetime) -> tuple[int, int]:
-    """What the gate's trials of an agent have used since then: input and output tokens."""
-    rows = await db.query(
-        "SELECT sum(input_tokens) AS input, sum(output_tokens) AS output FROM trials FINAL"
-        " WHERE agent = {agent:String} AND at >= {since:DateTime64(3)}",
-        agent=agent,
-        since=since,
-    )
-    return int(rows[0]["input"] or 0), int(rows[0]["output"] or 0)

@@ -1,12 +1,10 @@
-"""Tables decisions and trials: the gate's verdicts and the runs behind them. Writer: gate."""
+"""Table decisions: the gate's verdicts. Writer: gate."""
 
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from typing import Any
 
 from outerloop.contracts.v1 import decision_pb2
-from outerloop.contracts.v1.decision_pb2 import DecisionReached
+from outerloop.contracts.v1.decision_pb2 import ClaimShown, DecisionReached, EvalOutcome
 from outerloop.runtime.clickhouse import ClickHouse
 
 _TEXTS = (
@@ -22,27 +20,8 @@ _TEXTS = (
     "shipped_commit",
     "certificate_sha256",
 )
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TrialRecord:
-    """One run of the agent on one eval; `number` counts from 0 within the eval."""
-
-    trial_id: str
-    decision_id: str
-    agent: str
-    eval_id: str
-    number: int
-    passed: bool
-    reasons: tuple[str, ...]
-    answer: str
-    model_calls: int
-    models: tuple[str, ...]
-    input_tokens: int
-    output_tokens: int
-    divergences: int
-    seconds: float
-    at: datetime
+_OUTCOME = ("eval_id", "title", "trials", "passed", "held", "reasons", "divergences")
+_CLAIM = ("kind", "name", "state", "bar", "passed", "trials", "log_e_above", "log_e_below")
 
 
 async def insert(db: ClickHouse, decision: DecisionReached) -> None:
@@ -54,14 +33,10 @@ async def insert(db: ClickHouse, decision: DecisionReached) -> None:
         (o.eval_id, o.title, o.trials, o.passed, o.held, list(o.reasons), o.divergences)
         for o in decision.outcomes
     ]
+    row["claims"] = [tuple(getattr(claim, name) for name in _CLAIM) for claim in decision.claims]
+    row["alpha"], row["ledger_index"] = decision.alpha, decision.ledger_index
     row["at"] = decision.decided_at.ToDatetime(UTC)
     await db.insert("decisions", [row])
-
-
-async def insert_trials(db: ClickHouse, trials: Sequence[TrialRecord]) -> None:
-    """Store trials; the same trial again replaces itself."""
-    lists = [{"reasons": list(t.reasons), "models": list(t.models)} for t in trials]
-    await db.insert("trials", [asdict(t) | those for t, those in zip(trials, lists, strict=True)])
 
 
 async def decided(db: ClickHouse, change_id: str) -> bool:
@@ -70,6 +45,19 @@ async def decided(db: ClickHouse, change_id: str) -> bool:
         "SELECT 1 AS one FROM decisions WHERE change_id = {change:String} LIMIT 1", change=change_id
     )
     return bool(rows)
+
+
+async def blocks(db: ClickHouse, agent: str, before: datetime) -> tuple[int, dict[str, int]]:
+    """How many verdicts an agent had before a time, and how many changes each earlier eval has stopped."""
+    rows = await db.query(
+        "SELECT arrayFirst(o -> NOT o.held AND o.trials > 0, outcomes).eval_id AS eval_id,"
+        " obstacle = 'prior_eval' AS stopped, count() AS n FROM decisions FINAL"
+        " WHERE agent = {agent:String} AND at < {before:DateTime64(3)} GROUP BY eval_id, stopped",
+        agent=agent,
+        before=before,
+    )
+    total = sum(int(row["n"]) for row in rows)
+    return total, {row["eval_id"]: int(row["n"]) for row in rows if row["stopped"]}
 
 
 async def of_agent(db: ClickHouse, agent: str) -> list[DecisionReached]:
@@ -83,24 +71,17 @@ async def of_agent(db: ClickHouse, agent: str) -> list[DecisionReached]:
 def _message(row: dict[str, Any]) -> DecisionReached:
     message = DecisionReached(
         **{name: row[name] for name in _TEXTS},
+        alpha=row["alpha"],
+        ledger_index=row["ledger_index"],
         verdict="VERDICT_" + row["verdict"].upper(),
         obstacle="OBSTACLE_" + row["obstacle"].upper(),
     )
     message.decided_at.FromDatetime(row["at"])
-    for outcome in row["outcomes"]:
-        values = outcome if isinstance(outcome, dict) else dict(zip(_OUTCOME, outcome, strict=True))
-        message.outcomes.append(decision_pb2.EvalOutcome(**values))
+    message.outcomes.extend(EvalOutcome(**_named(o, _OUTCOME)) for o in row["outcomes"])
+    message.claims.extend(ClaimShown(**_named(c, _CLAIM)) for c in row["claims"])
     return message
 
 
-_OUTCOME = ("eval_id", "title", "trials", "passed", "held", "reasons", "divergences")
-
-
-async def trials_of(db: ClickHouse, decision_id: str) -> list[TrialRecord]:
-    """The trials that were run for a decision, by eval and number."""
-    rows = await db.query(
-        "SELECT * FROM trials FINAL WHERE decision_id = {decision:String} ORDER BY eval_id, number",
-        decision=decision_id,
-    )
-    tuples = ({name: tuple(row[name]) for name in ("reasons", "models")} for row in rows)
-    return [TrialRecord(**row | those) for row, those in zip(rows, tuples, strict=True)]
+def _named(values: Any, names: tuple[str, ...]) -> dict[str, Any]:
+    """A tuple of ClickHouse as its fields: drivers give named ones as either."""
+    return values if isinstance(values, dict) else dict(zip(names, values, strict=True))

@@ -2,6 +2,7 @@
 
 `process` runs the program, `objects` reads and builds trees and commits, `worktree` is the way to and from a
 directory, `patches` makes and applies patches, `repository` is the remote: fetch and the atomic push.
+`signing` is the key that commits may be signed with.
 """
 
 from outerloop.runtime.git.model import (
@@ -20,6 +21,7 @@ from outerloop.runtime.git.model import (
     TreeEntry,
 )
 from outerloop.runtime.git.repository import Repository, init_bare
+from outerloop.runtime.git.signing import SigningKey
 
 __all__ = [
     "EXECUTABLE",
@@ -34,6 +36,7 @@ __all__ = [
     "RefMovedError",
     "RefUpdate",
     "Repository",
+    "SigningKey",
     "TreeChange",
     "TreeEntry",
     "init_bare",

@@ -18,6 +18,7 @@ from outerloop.runtime.git.model import (
     is_inside,
 )
 from outerloop.runtime.git.process import run, succeed
+from outerloop.runtime.git.signing import SigningKey
 
 
 class Objects:
@@ -140,9 +141,20 @@ class Objects:
             yield env
 
     async def commit(
-        self, tree: str, parents: Sequence[str], message: str, *, when: datetime, author: Author
+        self,
+        tree: str,
+        parents: Sequence[str],
+        message: str,
+        *,
+        when: datetime,
+        author: Author,
+        key: SigningKey | None = None,
     ) -> str:
-        """The id of a commit that no ref holds yet. The same arguments give the same id."""
+        """The id of a commit that no ref holds yet, signed by `key`. The same arguments give the same id.
+
+        Raises:
+            UserError: if the key cannot sign.
+        """
         date = f"@{int(when.timestamp())} +0000"
         env = {
             **{f"GIT_{role}_NAME": author.name for role in ("AUTHOR", "COMMITTER")},
@@ -152,7 +164,13 @@ class Objects:
         ancestry = [word for parent in parents for word in ("-p", checked_commit(parent))]
         arguments = ("commit-tree", *ancestry, checked_commit(tree))
         text = re.sub(r"\x00", "", message).encode(errors="replace")
-        return (await succeed(self.directory, *arguments, stdin=text, env=env)).decode().strip()
+        if key is None:
+            return (await succeed(self.directory, *arguments, stdin=text, env=env)).decode().strip()
+        env.update(key.environment())
+        ended = await run(self.directory, *arguments, "-S", stdin=text, env=env)
+        if ended.status:
+            raise key.refusal(ended.stderr)
+        return ended.stdout.decode().strip()
 
     async def is_ancestor(self, ancestor: str, commit: str) -> bool:
         """Whether `commit` contains `ancestor`; False too when either is not here."""

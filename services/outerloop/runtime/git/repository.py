@@ -21,6 +21,7 @@ from outerloop.runtime.git.objects import Objects
 from outerloop.runtime.git.patches import Patches
 from outerloop.runtime.git.process import REMOTE_SECONDS, Ended, run, succeed
 
+_PAUSES = (0.1, 0.3, 0.0)  # seconds after a push that was refused, the last one for good
 _SPECS = ("+refs/heads/*:refs/heads/*", "+refs/outerloop/*:refs/outerloop/*")
 
 
@@ -108,27 +109,35 @@ class Repository(Patches):
         leases = [f"--force-with-lease={update.ref}:{update.expected}" for update in updates]
         specs = [f"{update.new}:{update.ref}" for update in updates]
         async with self._fetching:
-            ended = await self._remotely(
-                "push", "--atomic", "--porcelain", "--no-verify", *leases, "--", self._url, *specs
-            )
-            if ended.status:
-                await self._explain(updates, ended)
+            for pause in _PAUSES:
+                ended = await self._remotely(
+                    "push", "--atomic", "--porcelain", "--no-verify", *leases, "--", self._url, *specs
+                )
+                if not ended.status or await self._is_there(updates):
+                    break
+                # Refused, though all is as expected: while another moves a ref, the remote has it locked.
+                await asyncio.sleep(pause)
+            else:
+                raise PushRefusedError(f"{self._shown} did not take the push: {self._said(ended)}")
             lines = "".join(f"update {update.ref} {update.new}\n" for update in updates)
             await succeed(self.directory, "update-ref", "--stdin", stdin=lines.encode())
 
-    async def _explain(self, updates: Sequence[RefUpdate], ended: Ended) -> None:
-        """Say why a push failed by what the remote's refs are: git's words for it differ by transport.
+    async def _is_there(self, updates: Sequence[RefUpdate]) -> bool:
+        """Why a push failed, by what the remote's refs are: git's words for it differ by transport.
 
-        Returns if it did not fail after all: the connection broke once the remote had moved its refs.
+        True if it did not fail after all: the connection broke once the remote had moved its refs.
+
+        Raises:
+            RefMovedError: if another has moved one of them.
         """
         refs = await self._remote_refs()
         if all(refs.get(update.ref) == update.new for update in updates):
-            return
+            return True
         for update in updates:
             if refs.get(update.ref, "") != update.expected:
                 found = refs.get(update.ref) or "absent"
                 raise RefMovedError(f"{update.ref} is {found}, not {update.expected or 'absent'} as expected")
-        raise PushRefusedError(f"{self._shown} did not take the push: {self._said(ended)}")
+        return False
 
     async def _remote_refs(self) -> dict[str, str]:
         ended = await self._remotely("ls-remote", "--quiet", "--refs", "--", self._url)

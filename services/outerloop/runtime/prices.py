@@ -1,10 +1,9 @@
-"""What a model call costs: tokens, prices (data, in `prices.yaml`) and the product of the two."""
+"""What model calls cost: tokens, prices (data, in `prices.yaml`) and the product of the two."""
 
 from dataclasses import dataclass
 from importlib.resources import files
 from typing import Annotated
 
-import anthropic.types
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
 
@@ -22,16 +21,6 @@ class Usage:
     output: int = 0
     cache_write: int = 0
     cache_read: int = 0
-
-    @classmethod
-    def of(cls, usage: anthropic.types.Usage) -> "Usage":
-        """As the Messages API counts."""
-        return cls(
-            usage.input_tokens,
-            usage.output_tokens,
-            usage.cache_creation_input_tokens or 0,
-            usage.cache_read_input_tokens or 0,
-        )
 
     @property
     def total(self) -> int:
@@ -74,7 +63,7 @@ class Price(BaseModel):
 
 def known_prices() -> dict[str, Price]:
     """The prices in `prices.yaml`, by model."""
-    text = files("outerloop.propose").joinpath("prices.yaml").read_text(encoding="utf-8")
+    text = files("outerloop.runtime").joinpath("prices.yaml").read_text(encoding="utf-8")
     return TypeAdapter(dict[str, Price]).validate_python(yaml.safe_load(text))
 
 
