@@ -14,7 +14,6 @@ from hypothesis import strategies as st
 from outerloop.gate.core.case import Case, Kind, NewEval, Outcome, PriorEval, Terms, Trial, Verdict
 from outerloop.gate.core.claim import State
 from outerloop.gate.core.confirmation import Confirmation
-from outerloop.gate.core.history import fed
 from outerloop.gate.core.order import by_hazard, hazard
 
 TERMS = Terms(alpha=0.00668)
@@ -257,12 +256,3 @@ def test_misuse_is_an_error():
     assert court.next_trial() == step
     with pytest.raises(ValueError, match="twice"):
         suite(priors=(prior("a"), prior("a")))
-
-
-def test_shipped_trials_become_history():
-    case = suite()
-    verdict, _ = play(Confirmation(case, TERMS), lambda *_: True)
-    after = fed(case.priors, verdict)
-    assert all(a.trials > b.trials and a.bar == b.bar for a, b in zip(after, case.priors, strict=True))
-    rejected = replace(verdict, outcome=Outcome.REJECT)
-    assert fed(case.priors, rejected) == case.priors

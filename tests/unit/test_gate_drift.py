@@ -55,6 +55,23 @@ def test_a_round_is_valid_for_unequal_rates(rates, lead):
         assert expected <= 1 + 1e-9
 
 
+@pytest.mark.parametrize("anchors", [[0.99] * 12, [0.99] * 6 + [0.7] * 6])
+def test_looking_after_every_round_keeps_the_level_for_unequal_rates(anchors):
+    """Simulated at the edge of each null: the mean is exactly at the floor, or exactly at g."""
+    lives, rounds, alpha, block_at = 3000, 80, 0.1, 0.05
+    anchor = sum(anchors) / len(anchors)
+    bet = drift_bet(anchor, len(anchors))
+    rng = np.random.default_rng(5)
+    trials = len(anchors) * np.arange(1, rounds + 1)
+    for null, low, level in ((bet.bar, bet.p1, alpha), (bet.g, bet.bar, block_at)):
+        rates = np.array(anchors) - (anchor - null)
+        passes = (rng.random((lives, rounds, len(anchors))) < rates).sum(axis=2).cumsum(axis=1)
+        on_pass, on_fail = log_steps(null, low)
+        most = (passes * on_pass + (trials - passes) * on_fail).max(axis=1)
+        wrong = (most >= math.log(1 / level)).mean()
+        assert 0 < wrong <= level + 3 * math.sqrt(level / lives)
+
+
 def test_rounds_count_only_when_complete_and_in_order():
     pool = Pool(Stratum("solid", (0, 1, 2), Bet(0.8, 0.9, 0.88)), Thresholds(100, 100))
     for number in (0, 1, 2):

@@ -12,11 +12,12 @@ from typer.testing import CliRunner
 from outerloop.cli import gate as gate_cli
 from outerloop.gate.core.case import Outcome, Terms
 from outerloop.gate.core.spending import alpha_of
-from outerloop.gate.simulate import UNCAPPED, Scenario, decide, run_scenario
-from outerloop.gate.simulate_lives import mixed_life, persistent_against, persistent_lives
-from outerloop.gate.simulate_population import Change, changed, suite_world
-from outerloop.gate.simulate_rivals import PERSISTENT_RULES
-from outerloop.gate.simulate_table import table
+from outerloop.gate.simulate.lives import mixed_life, persistent_against, persistent_lives, shipped_on
+from outerloop.gate.simulate.play import UNCAPPED, decide, run_scenario
+from outerloop.gate.simulate.population import Change, changed, suite_world
+from outerloop.gate.simulate.rivals import PERSISTENT_RULES
+from outerloop.gate.simulate.scenario import Scenario
+from outerloop.gate.simulate.table import table
 from outerloop.runtime.errors import UserError
 
 EVAL = {"bar": 0.75, "anchor": 0.99, "history": [98, 100], "candidate": 0.99}
@@ -61,6 +62,13 @@ def test_a_bad_change_a_cosmetic_one_and_one_after_failures():
     )
 
 
+def test_a_base_that_does_not_fail_the_new_eval():
+    passes = answer(scenario(new=NEW | {"base": 0.97}))
+    assert (passes.ship, passes.reject, passes.calls_mean, passes.lower_bound) == (0, 1, 0, 0)
+    near = answer(scenario(new=NEW | {"base": 0.55}))
+    assert (near.inconclusive, near.calls_p90) == (1, 0)
+
+
 def test_the_same_seed_gives_the_same_answer():
     one, two = answer(scenario(decisions=20)), answer(scenario(decisions=20))
     assert (one.ship, one.calls_mean) == (two.ship, two.calls_mean)
@@ -77,6 +85,7 @@ def test_the_same_seed_gives_the_same_answer():
         (scenario(suite=[{"id": "a"} | EVAL | {"bar": 1.5}]), "suite.0.bar"),
         (scenario(suite=[EVAL]), "suite.0.id"),
         (scenario(new={"bar": 0.75}), "new.base"),
+        (scenario(new=NEW | {"bar": 0.15}), "new.bar"),
         (scenario(extra=1), "extra"),
         ([], "the document"),
     ],
@@ -114,7 +123,7 @@ def test_figures_of_a_suite_of_200():
 
 
 def test_a_short_table_and_short_lives():
-    rows = {row.gate: asdict(row) for row in table((20,), share=0.05)}
+    rows = {row.gate: asdict(row) for row in table((20,), share=0.025)}
     assert rows["retry up to 3"]["ships_bad"] > 0.7
     assert rows["this gate"]["ships_unfixed"] == 0
     assert 390 < rows["lower bound"]["calls_good"] < rows["this gate"]["calls_good"]
@@ -126,6 +135,17 @@ def test_a_short_table_and_short_lives():
     lives = persistent_lives(20, 2, rng, 40)
     assert lives.good_ships == 1
     assert all(persistent_against(rule, 20, 3, rng, 400) == 1 for rule in PERSISTENT_RULES.values())
+
+
+def test_shipped_trials_become_history():
+    world = suite_world(20, random.Random(1))
+    verdict = decide(world, Terms(alpha=alpha_of(1)), random.Random(1))
+    assert verdict.outcome is Outcome.SHIP
+    counts = {claim.name: (claim.passes, claim.trials) for claim in verdict.claims}
+    for old, new in zip(world.priors, shipped_on(world, verdict).priors, strict=True):
+        passes, trials = counts[old.eval_id]
+        assert (new.passes, new.trials) == (old.passes + passes, old.trials + trials)
+        assert (new.bar, new.anchor) == (old.bar, old.anchor)
 
 
 def test_the_command(tmp_path):

@@ -1,9 +1,11 @@
 """Case: what a confirmation is about, and what comes out of it: trials to make, evidence, a verdict."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from outerloop.gate.core.claim import Claim, State
+
+TRIALS_A_DECISION, TRIALS_FOR_EACH_CLAIM = 20_000, 40
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,26 +36,56 @@ class PriorEval:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Case:
-    """A change's claims. `seed` draws the held-out variants: of this content, unknown to its author."""
+    """A change's claims. `seed` draws the held-out variants.
 
-    new: NewEval
+    A change that closes no failure, as a person's, has no `new`.
+    """
+
+    new: NewEval | None
     priors: tuple[PriorEval, ...]
     seed: str
 
     def __post_init__(self) -> None:
-        ids = {self.new.eval_id, *(prior.eval_id for prior in self.priors)}
-        if len(ids) != len(self.priors) + 1:
+        ids = [prior.eval_id for prior in self.priors] + ([self.new.eval_id] if self.new else [])
+        if len(set(ids)) != len(ids):
             raise ValueError("no eval is judged twice")
+
+    @property
+    def claims(self) -> int:
+        """m: how many claims there are but for those on drift."""
+        return len(self.priors) + (0 if self.new is None else 1 + (self.new.variants > 0))
+
+    def without(self, eval_id: str) -> "Case":
+        """The case without a prior eval: one that the base fails too (see `base`). Play it from the start.
+
+        Raises:
+            ValueError: if it is not among the prior ones.
+        """
+        left = tuple(prior for prior in self.priors if prior.eval_id != eval_id)
+        if len(left) == len(self.priors):
+            raise ValueError(f"{eval_id} is no prior eval of this case")
+        return replace(self, priors=left)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Terms:
-    """On which terms: α_k; β, the error of blocking a change as good as the base; caps on trials."""
+    """On which terms: α_k; β, the error of blocking a change as good as the base; caps on trials.
+
+    `trials_a_decision` None stands for 20,000, or 40 for each claim of a case that has more than 500: a good
+    change takes about 23 a claim at the standard margin, so that a flat 20,000 would leave every change to a
+    suite of more than about 850 evals inconclusive.
+    """
 
     alpha: float
     beta: float = 0.02
     trials_a_claim: int = 500
-    trials_a_decision: int = 20_000
+    trials_a_decision: int | None = None
+
+    def cap(self, claims: int) -> int:
+        """The most trials that a decision on so many claims may count."""
+        if self.trials_a_decision is not None:
+            return self.trials_a_decision
+        return max(TRIALS_A_DECISION, TRIALS_FOR_EACH_CLAIM * claims)
 
 
 @dataclass(frozen=True, slots=True, order=True)

@@ -24,8 +24,9 @@ LEAST_LEAD = 0.05  # of p1 and g over the bar
 P1_MOST, G_MOST = 0.9995, 0.99
 P1_QUANTILE, G_QUANTILE, G_SLACK = 0.05, 0.01, 0.02
 # With no history: how much of the way from the bar to 1 the bets lie. At the default bar of a new eval, .75,
-# that is p1 = .95 and g = .85: a fix that holds is certified in about 30 trials.
-P1_BLIND, G_BLIND = 0.8, 0.4
+# that is p1 = .95 and g = .9: a fix that holds is certified in about 30 trials, and one that never could be,
+# because it passes less than .83 of the time, is soon blocked.
+P1_BLIND, G_BLIND = 0.8, 0.6
 
 Floats = NDArray[np.float64]
 

@@ -59,14 +59,14 @@ class Stratum:
     bet: Bet
 
 
-def strata(anchors: Sequence[float]) -> list[Stratum]:
-    """The strata of prior evals with these frozen base rates; one of fewer than five evals is none."""
+def strata(anchors: Sequence[float], smallest: int = SMALLEST_STRATUM) -> list[Stratum]:
+    """The strata of prior evals with these frozen base rates; one of fewer than `smallest` evals is none."""
     solid = tuple(i for i, anchor in enumerate(anchors) if anchor >= SOLID)
     flaky = tuple(i for i, anchor in enumerate(anchors) if anchor < SOLID)
     return [
         Stratum(name, members, drift_bet(sum(anchors[i] for i in members) / len(members), len(members)))
         for name, members in (("solid", solid), ("flaky", flaky))
-        if len(members) >= SMALLEST_STRATUM
+        if len(members) >= smallest
     ]
 
 

@@ -1,9 +1,10 @@
 """Spending: how the error δ of a whole life is given out to confirmations.
 
 A confirmation reserves the smallest free index k and is tested at α_k = δ / (H_1000·k). A ship releases its
-index; anything else keeps it for ever. Up to the first false ship the indices of regressing candidates are
-distinct, so P(a regressing change ever ships) ≤ Σ α_k = δ, whatever the proposer does. A content that comes
-back gets its own index back: there is no second roll.
+index (so does a certificate that waits for a person to merge it); anything else keeps it for ever. Up to the
+first false ship the indices of regressing candidates are distinct, so P(a regressing change ever ships) ≤
+Σ α_k = δ, whatever the proposer does. A content that comes back gets its own index back: there is no second
+roll.
 
 The ledger is an append-only list of entries, and its state a fold over them. Where they are kept must refuse
 two entries at one position (a compare-and-swap); to write the same entry again does no harm.
@@ -18,6 +19,12 @@ from outerloop.runtime.errors import UserError
 DELTA = 0.05
 INDICES = 1000
 HARMONIC = sum(1 / k for k in range(1, INDICES + 1))  # 7.4855
+# What is spent beside δ. A model upgrade affects every eval, and is confirmed from a ledger of its own, with
+# δ·MODEL_SHARE. And a confirmation at α_k that finds a prior eval broken on the base too drops its claim:
+# the base is proven broken at α_k·BASE_SHARE. A change that regresses must get every eval that it breaks
+# certified or dropped, so with both, P(ever) ≤ δ·(1 + MODEL_SHARE)·(1 + BASE_SHARE).
+MODEL_SHARE = 0.2
+BASE_SHARE = 0.1
 
 
 class SpentError(UserError):
@@ -91,6 +98,10 @@ class Ledger:
         """The smallest free index; `INDICES` + 1 when there is none."""
         return self._freed[0] if self._freed else self._next
 
+    def holds(self, content: str) -> bool:
+        """Whether `content` holds an index, of whatever term."""
+        return content in self._held
+
     def reservation(self, content: str) -> Reserved:
         """The entry to write before `content` is confirmed; its own one if it holds an index.
 
@@ -102,7 +113,7 @@ class Ledger:
         if self.next_index > INDICES:
             raise SpentError(
                 f"{INDICES} confirmations have failed and the gate's error δ = {self.delta} is spent:"
-                " look at what is proposed, then renew it"
+                " look at what is proposed, then run `outerloop gate renew`"
             )
         return Reserved(content, self.next_index, self.term)
 

@@ -14,7 +14,7 @@ from scipy.stats import binom  # type: ignore[import-untyped]
 from outerloop.gate.core.case import PriorEval
 from outerloop.gate.core.claim import bets, log_steps
 from outerloop.gate.core.spending import alpha_of
-from outerloop.gate.simulate import World
+from outerloop.gate.simulate.play import World
 
 
 class Coins:
@@ -85,23 +85,16 @@ def suite_mean(coins: Coins) -> bool:
 
 
 def sprt(coins: Coins) -> bool:
-    """Wald's test of the bar against the base's rate on every eval, .05/.05, in the order of this gate."""
+    """Wald's test of the bar against the base's rate, .05/.05, on one eval after another."""
     edge = math.log(0.95 / 0.05)
     rows = [(p.bar, p.passes, p.trials) for p in coins.world.priors]
     steps = [log_steps(coins.world.bar, 0.95), *(log_steps(bet.bar, bet.p1) for bet in bets(rows))]
-    llr = [0.0] * len(steps)
-    line = list(coins.evals)
-    for i in line:  # which grows meanwhile
-        while True:
-            passed = coins.toss(i)
-            llr[i] += steps[i][not passed]
-            if llr[i] <= -edge:
-                return False
-            if llr[i] >= edge:
-                break
-            if passed and i:  # the new eval, and one that fails, is taken to its own verdict
-                line.append(i)
-                break
+    for i, (on_pass, on_fail) in zip(coins.evals, steps, strict=True):
+        llr = 0.0
+        while -edge < llr < edge:
+            llr += on_pass if coins.toss(i) else on_fail
+        if llr <= -edge:
+            return False
     return True
 
 

@@ -2,92 +2,20 @@
 
 import random
 import time
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Annotated
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
+from outerloop.gate.core.base import Finding, Reproduction
 from outerloop.gate.core.case import Case, NewEval, Outcome, PriorEval, Terms, Trial, Verdict
 from outerloop.gate.core.confirmation import Confirmation
-from outerloop.gate.core.fresh import HELD_OUT_SLACK
 from outerloop.gate.core.lower_bound import trials_to_certify, trials_to_reject
-from outerloop.gate.core.spending import DELTA, INDICES, alpha_of
-from outerloop.runtime.errors import UserError
+from outerloop.gate.core.spending import alpha_of
+from outerloop.gate.simulate.scenario import NEW, Scenario
 
 VARIANTS = 3  # held-out variants of a simulated new eval
-NEW = "(new)"
-# The cap on a decision's trials is about money, and is not what is simulated: with it every suite beyond
-# about 850 evals would be inconclusive.
-UNCAPPED = 10**9
-
-Rate = Annotated[float, Field(ge=0, le=1)]
-Bar = Annotated[float, Field(gt=HELD_OUT_SLACK, le=0.95)]
-
-
-class _Strict(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class ScenarioEval(_Strict):
-    """A prior eval. `anchor` and `candidate` are true rates; `history` is (passes, trials) of the base."""
-
-    id: str
-    bar: Bar
-    anchor: Annotated[float, Field(gt=0, le=1)]
-    history: tuple[Annotated[int, Field(ge=0)], Annotated[int, Field(ge=0)]]
-    candidate: Rate
-
-    @field_validator("history")
-    @classmethod
-    def _possible(cls, history: tuple[int, int]) -> tuple[int, int]:
-        if history[0] > history[1]:
-            raise ValueError(f"[passes, trials]: {history[0]} of {history[1]} cannot have passed")
-        return history
-
-
-class ScenarioNew(_Strict):
-    """The new eval: true rates of the base and the candidate; `held_out` is the mean of its variants."""
-
-    bar: Bar
-    base: Rate
-    candidate: Rate
-    held_out: Rate | None = None
-
-
-class Scenario(_Strict):
-    """What is simulated: `decisions` independent ones on one suite, after `failed_before` failed ones."""
-
-    seed: int = 0
-    decisions: Annotated[int, Field(ge=1)] = 2000
-    delta: Annotated[float, Field(gt=0, lt=1)] = DELTA
-    failed_before: Annotated[int, Field(ge=0, lt=INDICES)] = 0
-    suite: tuple[ScenarioEval, ...]
-    new: ScenarioNew
-
-    @field_validator("suite")
-    @classmethod
-    def _distinct(cls, suite: tuple[ScenarioEval, ...]) -> tuple[ScenarioEval, ...]:
-        for id_, times in Counter([NEW, *(each.id for each in suite)]).items():
-            if times > 1:
-                raise ValueError(f"the id {id_!r} is there twice, or is the new eval's")
-        return suite
-
-    @classmethod
-    def from_json(cls, text: str | bytes, where: str = "scenario") -> "Scenario":
-        """Parse a scenario.
-
-        Raises:
-            UserError: naming `where`, the field and what is wrong with it.
-        """
-        try:
-            return cls.model_validate_json(text)
-        except ValidationError as error:
-            first = error.errors()[0]
-            field = ".".join(map(str, first["loc"])) or "the document"
-            raise UserError(f"{where}: {field}: {first['msg']}") from error
+UNCAPPED = 10**9  # the cap on a decision's trials is about money, and is not what is simulated
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,23 +50,44 @@ class World:
 
 
 def run_scenario(scenario: Scenario) -> Answer:
-    """Decide as often as the scenario says, each time on fresh trials."""
+    """Decide as often as the scenario says, each time on fresh trials.
+
+    That the base fails the new eval is proven once, before any decision, and its trials are not among the
+    calls. If it is not, no change is tried: all are rejected when the base passes, else inconclusive.
+    """
     start = time.perf_counter()
     world = _world(scenario)
     terms = Terms(alpha=alpha_of(scenario.failed_before + 1, scenario.delta), trials_a_decision=UNCAPPED)
-    rng = random.Random(scenario.seed)  # noqa: S311 (a simulation wants to be repeatable)
-    verdicts = [decide(world, terms, rng) for _ in range(scenario.decisions)]
-    calls = [verdict.trials for verdict in verdicts]
-    share = {o: sum(v.outcome is o for v in verdicts) / len(verdicts) for o in Outcome}
+    found = reproduced(scenario)
+    if found is Finding.BROKEN:
+        rng = random.Random(scenario.seed)  # noqa: S311 (a simulation wants to be repeatable)
+        decided = (decide(world, terms, rng) for _ in range(scenario.decisions))
+        verdicts = [(verdict.outcome, verdict.trials) for verdict in decided]
+    else:
+        verdicts = [(Outcome.REJECT if found is Finding.FINE else Outcome.INCONCLUSIVE, 0)]
+    calls = [trials for _, trials in verdicts]
+    share = {o: sum(outcome is o for outcome, _ in verdicts) / len(verdicts) for o in Outcome}
     return Answer(
         ship=share[Outcome.SHIP],
         reject=share[Outcome.REJECT],
         inconclusive=share[Outcome.INCONCLUSIVE],
         calls_mean=float(np.mean(calls)),
         calls_p90=float(np.percentile(calls, 90)),
-        lower_bound=lower_bound(world, terms, share[Outcome.SHIP]),
+        lower_bound=lower_bound(world, terms, share[Outcome.SHIP]) if any(calls) else 0.0,
         seconds=time.perf_counter() - start,
     )
+
+
+def reproduced(scenario: Scenario) -> Finding:
+    """What the base's trials on the new eval show."""
+    rng = random.Random(f"{scenario.seed}/base")  # noqa: S311 (see above)
+    question = Reproduction(NEW, scenario.new.bar)
+    while (trial := question.next_trial()) is not None:
+        question.started(trial)
+        question.finished(trial, passed=rng.random() < scenario.new.base)
+    if question.finding is None:
+        raise AssertionError("nothing runs, nothing is asked for, and there is no finding")
+    return question.finding
 
 
 def decide(world: World, terms: Terms, rng: random.Random) -> Verdict:

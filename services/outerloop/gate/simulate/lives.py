@@ -4,12 +4,14 @@ import random
 from collections import Counter
 from dataclasses import dataclass, replace
 
+from outerloop.gate.core.bars import Margin
 from outerloop.gate.core.case import Kind, Outcome, Terms, Verdict
-from outerloop.gate.core.history import fed
+from outerloop.gate.core.shown import Shown
 from outerloop.gate.core.spending import INDICES, Ledger, Released, alpha_of
-from outerloop.gate.simulate import UNCAPPED, World, decide
-from outerloop.gate.simulate_population import Change, changed, suite_world
-from outerloop.gate.simulate_rivals import PERSISTENT_RULES, Coins, Rule
+from outerloop.gate.core.standing import Standing, after
+from outerloop.gate.simulate.play import UNCAPPED, World, decide
+from outerloop.gate.simulate.population import Change, changed, suite_world
+from outerloop.gate.simulate.rivals import PERSISTENT_RULES, Coins, Rule
 
 PROPOSALS = 1000
 _CANDIDATES = (Change.GOOD, Change.BREAKS, Change.BREAKS, Change.COSMETIC, Change.COSMETIC)  # 20 % good
@@ -49,7 +51,8 @@ def mixed_life(evals: int, rng: random.Random, proposals: int = PROPOSALS) -> Mi
         proposed[kind.value] += 1
         shipped[kind.value] += verdict.outcome is Outcome.SHIP
         calls += verdict.trials
-        world = replace(world, priors=fed(world.priors, verdict))
+        if verdict.outcome is Outcome.SHIP:
+            world = shipped_on(world, verdict)
     return MixedLife(dict(proposed), dict(shipped), calls, ledger.open_or_failed)
 
 
@@ -98,13 +101,29 @@ def propose(world: World, ledger: Ledger, content: str, rng: random.Random) -> V
     return verdict
 
 
+def shipped_on(world: World, verdict: Verdict) -> World:
+    """The world as the next change meets it: what shipped is the base now, and its trials history."""
+    before = {
+        p.eval_id: Standing(bar=p.bar, anchor=p.anchor, passed=p.passes, trials=p.trials)
+        for p in world.priors
+    }
+    claims = [Shown.of(claim, "") for claim in verdict.claims]
+    now = after(before, claims=claims, new_eval_margin=Margin.STANDARD)
+    fed = [replace(p, passes=now[p.eval_id].passed, trials=now[p.eval_id].trials) for p in world.priors]
+    return replace(world, priors=tuple(fed))
+
+
 @dataclass(frozen=True, slots=True)
 class LifeRow:
-    """One line of the lives: who lived, and the share of lives in which what happened."""
+    """One line of the lives: who lived, and the share of lives in which what happened.
+
+    A regression may stay above every bar, where no gate is asked to stop it; δ bounds those below one.
+    """
 
     gate: str
     lives: int
     regression_ships: float
+    below_a_bar: float | None = None
     good_ships: float | None = None
     calls: float | None = None
 
@@ -119,5 +138,5 @@ def lives(*, share: float = 1.0, seed: int = 7) -> tuple[MixedLife, list[LifeRow
         LifeRow(name, count, persistent_against(rule, 20, count, rng))
         for name, rule in PERSISTENT_RULES.items()
     ]
-    rows.append(LifeRow("this gate", count, ours.regressed, ours.good_ships, ours.good_calls))
+    rows.append(LifeRow("this gate", count, ours.regressed, ours.below_bar, ours.good_ships, ours.good_calls))
     return mixed, rows

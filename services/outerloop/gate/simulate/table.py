@@ -7,24 +7,28 @@ from functools import partial
 
 from outerloop.gate.core.case import Outcome, Terms
 from outerloop.gate.core.spending import alpha_of
-from outerloop.gate.simulate import UNCAPPED, World, decide, lower_bound
-from outerloop.gate.simulate_population import Change, changed, suite_world
-from outerloop.gate.simulate_rivals import RULES, Coins, Rule
+from outerloop.gate.simulate.play import UNCAPPED, World, decide, lower_bound
+from outerloop.gate.simulate.population import Change, changed, suite_world
+from outerloop.gate.simulate.rivals import RULES, Coins, Rule
 
 SIZES = (20, 200, 2000)
 THIS, LATER, BOUND = "this gate", "this gate, after 9 failures", "lower bound"
-# So many decisions a cell give sampling errors below the last digit that matters, in about a minute a size.
-DECISIONS = {20: 2000, 200: 300, 2000: 30}
+# So many decisions a cell, in about a minute a size.
+DECISIONS = {20: 2000, 200: 300, 2000: 60}
 _RIVALS_UP_TO = 300  # evals; beyond that only the rule with the same guarantee is worth its time
 _SAME_GUARANTEE = "fixed n, same guarantee"
 
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One gate on suites of `evals`: shares of verdicts and mean trials, None where it is not known."""
+    """One gate on suites of `evals`: shares of verdicts and mean trials over so many `decisions` each.
+
+    None where it is not known.
+    """
 
     evals: int
     gate: str
+    decisions: int
     ships_bad: float | None = None
     ships_unfixed: float | None = None
     blocks_good: float | None = None
@@ -46,7 +50,7 @@ def table(sizes: tuple[int, ...] = SIZES, *, share: float = 1.0, seed: int = 7) 
                 rows.append(_row(evals, name, partial(_rival, rule), decisions, seed))
         rows.append(_row(evals, THIS, partial(_this, 1), decisions, seed))
         rows.append(_row(evals, LATER, partial(_this, 10), decisions, seed))
-        rows.append(Row(evals, BOUND, calls_good=bound(evals, decisions, seed)))
+        rows.append(Row(evals, BOUND, decisions, calls_good=bound(evals, decisions, seed)))
     return rows
 
 
@@ -70,6 +74,7 @@ def _row(evals: int, name: str, gate: Gate, decisions: int, seed: int) -> Row:
     return Row(
         evals,
         name,
+        decisions,
         ships_bad=ships[Change.BREAKS] / decisions,
         ships_unfixed=ships[Change.COSMETIC] / decisions,
         blocks_good=1 - ships[Change.GOOD] / decisions,

@@ -1,0 +1,1 @@
+"""Simulate: the deciding code against simulated agents, beside the rules that people use instead."""
