@@ -3,9 +3,12 @@
 import asyncio
 import os
 import signal
+import subprocess
 import sys
+import time
 import uuid
 from collections.abc import Callable
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +16,7 @@ import pytest
 
 import outerloop
 from outerloop.runtime.errors import TrialNotRunError
+from outerloop.trial.cgroup import joining
 from outerloop.trial.isolation import Bubblewrap, Unconfined
 from outerloop.trial.sandbox import Sandbox
 from outerloop.trial.spec import MIB, Completed, Limits, Spec
@@ -300,8 +304,37 @@ async def test_a_command_cannot_make_its_own_end_look_like_one_from_outside(
     assert done.failure
 
 
-async def test_endless_output_is_bounded(either: Sandbox, tree: Path) -> None:
-    code = "import sys\nfor _ in range(300): sys.stdout.buffer.write(b'x' * 2**20)\nprint('end')"
+BOMB = """
+held = []
+while len(held) < 200:
+    try: held.append(subprocess.Popen(['sleep', '60']))
+    except OSError: pass
+time.sleep(60)
+"""
+ATTACH = "import ctypes; assert ctypes.CDLL(None).ptrace(16, 1, 0, 0) == -1, 'attached'"
+
+
+@pytest.mark.parametrize("trick", ["os.kill(1, 19)", ATTACH], ids=["stop", "debug"])
+async def test_the_watch_over_the_limits_cannot_be_stopped(sandbox: Sandbox, tree: Path, trick: str) -> None:
+    code = f"import os, subprocess, time\n{trick}\n{BOMB}"
+    done = await python(sandbox, tree, code, limits=Limits(processes=64, seconds=20))
+    assert done.stopped == "processes", done.stderr
+
+
+async def test_a_command_that_kills_all_it_can_is_seen_to_its_end(sandbox: Sandbox, tree: Path) -> None:
+    child = "child = subprocess.Popen(['sleep', '60'])"
+    code = f"import os, subprocess\n{child}\nos.kill(-1, 9)\nprint(child.wait())"
+    done = await python(sandbox, tree, code)
+    assert (done.exit_code, done.stdout) == (0, b"-9\n")
+
+
+async def test_a_command_that_stops_itself_runs_out_of_time(either: Sandbox, tree: Path) -> None:
+    done = await python(either, tree, "import os; os.kill(os.getpid(), 19)", limits=Limits(seconds=1))
+    assert done.timed_out
+
+
+async def test_a_gigabyte_of_output_is_bounded(either: Sandbox, tree: Path) -> None:
+    code = "import sys\nfor _ in range(1024): sys.stdout.buffer.write(b'x' * 2**20)\nprint('end')"
     done = await python(either, tree, code, limits=Limits(output=MIB))
     assert done.exit_code == 0
     assert done.cut
@@ -326,6 +359,38 @@ time.sleep(600)
 """
     done = await python(sandbox, tree, code, limits=Limits(memory=200 * MIB, seconds=20))
     assert done.stopped == "memory"
+
+
+HIDES = "import ctypes; ctypes.CDLL(None).prctl(4, 0)  # not dumpable: /proc shows little of it"
+
+
+@pytest.mark.parametrize(
+    "hog",
+    [
+        "import os\nfor fd in [os.memfd_create('m') for _ in range(4)]: os.write(fd, bytes(60 * 2**20))",
+        f"import os\nfor _ in range(3): os.fork()\n{HIDES}\nheld = b'x' * (60 * 2**20)",
+    ],
+    ids=["files without a name", "processes that let nobody look"],
+)
+async def test_memory_that_is_hidden_counts_too(sandbox: Sandbox, tree: Path, hog: str) -> None:
+    code = f"{hog}\nimport time; time.sleep(60)"
+    done = await python(sandbox, tree, code, limits=Limits(memory=200 * MIB, seconds=20))
+    assert done.stopped == "memory"
+
+
+async def test_empty_files_without_end_are_memory(sandbox: Sandbox, tree: Path) -> None:
+    code = "import itertools\nfor n in itertools.count(): open(f'/tmp/{n}', 'w').close()"
+    done = await python(sandbox, tree, code, limits=Limits(scratch=4 * MIB, seconds=20))
+    assert done.stopped == "memory"
+
+
+@pytest.mark.parametrize("size", [0, 2**20], ids=["many files", "large files"])
+async def test_a_writable_tree_is_bounded(either: Sandbox, tree: Path, size: int) -> None:
+    code = (
+        f"import itertools\nfor n in itertools.count(): open(f'f{{n % 40_000}}', 'wb').write(b'x' * {size}) "
+    )
+    done = await python(either, tree, code, writable=True, limits=Limits(scratch=8 * MIB, seconds=20))
+    assert done.stopped == "disk"
 
 
 async def test_shared_memory_is_counted_once(sandbox: Sandbox, tree: Path) -> None:
@@ -359,12 +424,12 @@ fill("/tmp/big"); fill("/tmp/second"); fill("/tmp/third")
 @pytest.mark.parametrize(
     "bomb",
     [
-        "import os\nfor _ in range(2000):\n try: os.fork()\n except OSError: pass",
+        "import os, time\nfor _ in range(9): os.fork()\ntime.sleep(60)",
         "import subprocess as s, time\nheld = [s.Popen(['sleep', '60']) for _ in range(200)]\ntime.sleep(60)",
     ],
 )
 async def test_a_fork_bomb_is_limited(sandbox: Sandbox, tree: Path, bomb: str) -> None:
-    # Bounded on its own too, should the limit ever fail: the machine is not ours alone.
+    # 512 at most on its own, should the limit ever fail: the machine is not ours alone.
     done = await python(sandbox, tree, bomb, limits=Limits(processes=64, seconds=8))
     assert done.stopped == "processes"
     assert done.seconds < 8
@@ -372,6 +437,17 @@ async def test_a_fork_bomb_is_limited(sandbox: Sandbox, tree: Path, bomb: str) -
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="the other tests have shown it")
 @pytest.mark.skipif(not READABLE_PYTHON.exists(), reason="there is no Python that every user can read")
+def test_the_kernel_refuses_roots_forks_beyond_a_limit() -> None:
+    forks = "import os, time\nfor n in range(60):\n    if not os.fork(): time.sleep(1); os._exit(0)\n"
+    with ExitStack() as stack:
+        before = joining(20, stack)
+        if not before:
+            pytest.skip("no pids controller that could be written")
+        ended = subprocess.run([*before, sys.executable, "-S", "-c", forks], capture_output=True, check=False)
+        assert b"Resource temporarily unavailable" in ended.stderr
+        time.sleep(1.2)  # until what was forked has ended: a group with a process in it stays
+
+
 async def test_an_ordinary_user_can_use_it_too() -> None:
     script = """
 import asyncio, os

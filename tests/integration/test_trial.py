@@ -27,7 +27,7 @@ from outerloop.runtime.agentfile import AgentFile, Tools
 from outerloop.runtime.errors import TrialNotRunError
 from outerloop.trial.checks import run_checks
 from outerloop.trial.isolation import Bubblewrap, Unconfined
-from outerloop.trial.run import Trial, TrialSpec, run_trial
+from outerloop.trial.run import Trial, TrialSpec, model_session, run_trial
 from outerloop.trial.sandbox import Sandbox
 from outerloop.trial.spec import Limits
 
@@ -65,7 +65,7 @@ for number, (do, what) in enumerate(request["steps"], 2):
     elif do == "model":
         key = what.get("key", os.environ["ANTHROPIC_API_KEY"])
         url = os.environ["ANTHROPIC_BASE_URL"] + what.get("path", "/v1/messages")
-        body = json.dumps({"ask": what.get("ask", "")}).encode()
+        body = json.dumps({"ask": what.get("ask", ""), "model": "the-agents-own"}).encode()
         for _ in range(what.get("times", 1)):
             try: status, body_back = post(url, body, **{"x-api-key": key, "anthropic-version": "2023-06-01"})
             except Exception as error: status, body_back = 0, type(error).__name__.encode()
@@ -136,11 +136,14 @@ class Upstream:
 
     def __init__(self) -> None:
         self.keys: list[str | None] = []
+        self.models: list[str | None] = []
         self.failures = 0
 
     async def messages(self, request: web.Request) -> web.StreamResponse:
         self.keys.append(request.headers.get("x-api-key"))
-        ask = (await request.json())["ask"]
+        body = await request.json()
+        self.models.append(body.get("model"))
+        ask = body["ask"]
         if ask.isdigit() or (ask.startswith("once ") and self.failures == 0):
             self.failures += 1
             return web.json_response({"type": "error"}, status=int(ask.removeprefix("once ")))
@@ -271,6 +274,31 @@ async def test_the_model_asks_for_the_nonce_and_opens_nothing_else(
     assert [answer[:3] for answer in answers] == ["401", "404", "404", "404"]
     assert upstream.keys == []
     assert trial.model_calls == 0
+
+
+async def test_equal_trials_ask_the_model_again_each_with_its_own_key(
+    spec: TrialSpec, sandbox: Sandbox, upstream: Upstream
+) -> None:
+    async with model_session() as session:
+        asked = replace(spec, eval=wanted(["model", {}], ["env", None]))
+        again = replace(asked, nonce="sk-ant-of-the-second")
+        first, second = [await run_trial(each, sandbox, session) for each in (asked, again)]
+        stale = replace(again, nonce="another", eval=wanted(["model", {"key": asked.nonce}]))
+        third = await run_trial(stale, sandbox, session)
+    assert (first.model_calls, second.model_calls, len(upstream.keys)) == (1, 1, 2)
+    keys = [json.loads(json.loads(trial.answer)[1])["ANTHROPIC_API_KEY"] for trial in (first, second)]
+    assert keys == [asked.nonce, again.nonce]
+    assert json.loads(third.answer)[0].startswith("401")
+
+
+async def test_another_model_can_take_the_place_of_the_agents(
+    spec: TrialSpec, sandbox: Sandbox, upstream: Upstream
+) -> None:
+    trial, answers = await said(spec, sandbox, ["model", {}])
+    instead, _ = await said(replace(spec, model_override="the-newer"), sandbox, ["model", {"ask": "stream"}])
+    assert upstream.models == ["the-agents-own", "the-newer"]
+    assert (trial.passed, answers[0][:3], instead.passed) == (True, "200", True)
+    assert (instead.model_calls, instead.output_tokens) == (1, 7)
 
 
 async def test_model_calls_are_capped(spec: TrialSpec, sandbox: Sandbox, upstream: Upstream) -> None:

@@ -136,3 +136,15 @@ def test_equal_json_values_have_one_canonical_text() -> None:
     assert canonical({"a": 1.0, "b": [True]}) == canonical({"b": [True], "a": 1})
     assert canonical(1) != canonical(value=True)
     assert canonical("1") != canonical(1)
+
+
+def test_what_is_expected_of_calls_must_hold_of_those_that_reached_the_tools() -> None:
+    told, silent = trace(call("refund", ORDER)), trace(**answered("done"))
+    reached = told.tool_calls
+    assert grade([ToolCalled(tool="refund", arguments=ORDER)], told, reached).passed
+    forged = grade([ToolCalled(tool="refund", arguments=ORDER)], told, [])
+    said = "its trace tells otherwise, but of what reached the tools: expected a call of refund with"
+    assert forged.reasons == (f"{said} {ORDER}: it was never called",)
+    assert not grade([ToolNotCalled(tool="refund")], silent, reached).passed
+    assert not grade([NoRepeatedCall(most=1)], silent, reached * 2).passed
+    assert grade([ToolNotCalled(tool="refund"), NoRepeatedCall(), Answered()], silent, []).passed

@@ -18,6 +18,9 @@ from outerloop.trace.model import ToolCall, Trace
 
 _SHOWN = 200  # characters of a value of the trace in a sentence
 
+# Raise it with any change of what an expectation means: results of another grader are of another suite.
+GRADER = 2
+
 
 @dataclass(frozen=True, slots=True)
 class Grade:
@@ -27,10 +30,26 @@ class Grade:
     reasons: tuple[str, ...] = ()
 
 
-def grade(expectations: Iterable[Expectation], trace: Trace) -> Grade:
-    """Checks every expectation, also after one did not hold."""
-    reasons = tuple(reason for expectation in expectations if (reason := _reason(expectation, trace)))
+def grade(
+    expectations: Iterable[Expectation], trace: Trace, reached: Sequence[ToolCall] | None = None
+) -> Grade:
+    """Checks every expectation, also after one did not hold.
+
+    `reached` are the calls that tools have seen, where that is known: what is expected of calls must hold of
+    them too, for a trace can be written without them, and they can be made without a trace.
+    """
+    found = (_reason(expectation, trace, trace.tool_calls) for expectation in expectations)
+    if reached is not None:
+        found = (
+            _reason(expectation, trace, trace.tool_calls) or _by_tools(_reason(expectation, trace, reached))
+            for expectation in expectations
+        )
+    reasons = tuple(reason for reason in found if reason)
     return Grade(not reasons, reasons)
+
+
+def _by_tools(reason: str) -> str:
+    return f"its trace tells otherwise, but of what reached the tools: {reason}" if reason else ""
 
 
 def describe(expectation: Expectation) -> str:
@@ -48,26 +67,26 @@ def describe(expectation: Expectation) -> str:
             return "ends with an answer"
 
 
-def _reason(expectation: Expectation, trace: Trace) -> str:
-    """Why the expectation does not hold; "" when it does."""
+def _reason(expectation: Expectation, trace: Trace, made: Sequence[ToolCall]) -> str:
+    """Why the expectation does not hold of a run that made these calls; "" when it does."""
     match expectation:
         case ToolCalled():
-            return _not_called(expectation, trace)
+            return _not_called(expectation, made)
         case ToolNotCalled(tool=tool, arguments=arguments):
-            found = [call for call in trace.tool_calls if _matches(call, tool, arguments)]
+            found = [call for call in made if _matches(call, tool, arguments)]
             wanted = f"expected no call of {_call(tool, arguments)}"
             return f"{wanted}: it was called{_as_made(found[0])}" if found else ""
         case NoRepeatedCall(most=most):
-            return _repeated(most, trace.tool_calls)
+            return _repeated(most, made)
         case NoErrorStatus():
             return _error(trace)
         case Answered():
             return "" if trace.answer.strip() else "expected an answer: the run ended without one"
 
 
-def _not_called(expected: ToolCalled, trace: Trace) -> str:
+def _not_called(expected: ToolCalled, made: Sequence[ToolCall]) -> str:
     wanted = f"expected a call of {_call(expected.tool, expected.arguments)}"
-    calls = [call for call in trace.tool_calls if call.name == expected.tool]
+    calls = [call for call in made if call.name == expected.tool]
     matching = [call for call in calls if _matches(call, expected.tool, expected.arguments)]
     if any(not call.failed for call in matching):
         return ""

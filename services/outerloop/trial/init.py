@@ -11,6 +11,7 @@ PROCESSES 0 means that there is no process namespace of our own: then the limits
 memory are not watched, and what the command left running is found by its parents and killed.
 """
 
+import _ctypes
 import _signal as signal  # type: ignore[import-not-found]  # unlike `signal`, it builds no enums at import
 import _socket
 import os
@@ -22,6 +23,10 @@ import time
 TICK = 0.02  # seconds between two counts of processes: a fork bomb makes thousands in a second
 THREADS = 4  # a process may have on average
 MEMORY_TICKS = 5  # looks at memory are dearer, and memory grows more slowly
+REAPED = 64  # at once: a bomb whose processes end as fast as they come must not keep us from counting them
+SCRATCH = ("/tmp", "/dev/shm")  # noqa: S108 - file systems in memory, of this sandbox alone
+INODE = 1024  # bytes of memory that a file takes in these, however empty it is
+DUMPABLE, CHILD_SUBREAPER = 4, 36  # of prctl
 
 
 def main() -> None:
@@ -32,8 +37,10 @@ def main() -> None:
     ready(control, sys.argv[5:split])
     os.set_inheritable(control.fileno(), False)  # noqa: FBT003 - the function takes it by position
     own_namespace = processes > 0
-    if not own_namespace:
-        adopt_orphans()
+    if own_namespace:
+        prctl(DUMPABLE, 0)  # the command has the same user, and could stop this process as its debugger
+    else:
+        prctl(CHILD_SUBREAPER, 1)  # the parent of every descendant whose parent ended, so that none gets lost
     child = start(sys.argv[split + 1 :], memory, processes, file)
     report = watch(control, child, memory if own_namespace else 0, processes)
     if not own_namespace:
@@ -96,14 +103,14 @@ def watch(control: _socket.socket, child: int, memory: int, processes: int) -> s
     os.set_blocking(wake, False)
     signal.set_wakeup_fd(wake)
     signal.signal(signal.SIGCHLD, lambda *_: None)
-    tick = -1
+    tick = 0
     while True:
         tick += 1
+        if memory and (reason := excess(processes, 0 if tick % MEMORY_TICKS else memory)):
+            return reason
         status = reap(child)
         if status is not None:
             return f"exit {os.waitstatus_to_exitcode(status)}"
-        if memory and (reason := excess(processes, 0 if tick % MEMORY_TICKS else memory)):
-            return reason
         readable = select.select([woken, control.fileno()], [], [], TICK)[0]
         if control.fileno() in readable and not control.recv(1):
             return "closed"
@@ -112,8 +119,8 @@ def watch(control: _socket.socket, child: int, memory: int, processes: int) -> s
 
 
 def reap(child: int) -> int | None:
-    """Collects whatever ended, adopted orphans too; the wait status of `child` once it did."""
-    while True:
+    """Collects what ended, adopted orphans too; the wait status of `child` once it did."""
+    for _ in range(REAPED):
         try:
             pid, status = os.waitpid(-1, os.WNOHANG)
         except ChildProcessError:
@@ -122,6 +129,7 @@ def reap(child: int) -> int | None:
             return status
         if not pid:
             return None
+    return None
 
 
 def excess(processes: int, memory: int) -> str:
@@ -129,43 +137,74 @@ def excess(processes: int, memory: int) -> str:
     pids = [name for name in os.listdir("/proc") if name.isdigit()]  # noqa: PTH208 - pathlib is slow to import
     if len(pids) > processes:
         return "processes"
-    # What processes share counts once for each in statm, which is quick to read, and exactly in Pss.
-    if memory and resident(pids) * resource.getpagesize() > memory and proportional(pids) * 1024 > memory:
+    if memory and (too_much(pids, memory) or any(map(crowded, SCRATCH))):
         return "memory"
     return ""
 
 
+def too_much(pids: list[str], memory: int) -> bool:
+    """Whether these processes hold more than so many bytes."""
+    nameless = in_nameless_files(pids)
+    # What processes share counts once for each in statm, which is quick to read, and exactly in Pss.
+    if resident(pids) + nameless <= memory:
+        return False
+    return sum(map(proportional, pids)) + nameless > memory
+
+
 def resident(pids: list[str]) -> int:
-    """Resident pages of all, shared ones counted again for each."""
-    return sum(int(text.split()[1]) for text in read(pids, "statm"))
+    """Resident bytes of all, shared ones counted again for each."""
+    sizes = (read(pid, "statm") for pid in pids)
+    return sum(int(text.split()[1]) for text in sizes if text) * resource.getpagesize()
 
 
-def proportional(pids: list[str]) -> int:
-    """Resident KiB of all, shared pages counted once."""
-    lines = (line for text in read(pids, "smaps_rollup") for line in text.splitlines())
-    return sum(int(line.split()[1]) for line in lines if line.startswith(b"Pss:"))
+def proportional(pid: str) -> int:
+    """Resident bytes of one, its part of what is shared; all of that when it lets nobody look."""
+    text = read(pid, "smaps_rollup")
+    parts = [int(line.split()[1]) * 1024 for line in text.splitlines() if line.startswith(b"Pss:")]
+    return sum(parts) if parts else resident([pid])
 
 
-def read(pids: list[str], name: str) -> list[bytes]:
-    """That file of /proc of each process which is still there."""
-    texts: list[bytes] = []
+def in_nameless_files(pids: list[str]) -> int:
+    """Bytes in files of memfd_create, which belong to no file system with a limit."""
+    own = os.memfd_create("")
+    device = os.fstat(own).st_dev
+    os.close(own)
+    sizes: dict[int, int] = {}
     for pid in pids:
         try:
-            with open(f"/proc/{pid}/{name}", "rb") as file:  # noqa: PTH123 - as above
-                texts.append(file.read())
+            for name in os.listdir(f"/proc/{pid}/fd"):  # noqa: PTH208 - as above
+                status = os.stat(f"/proc/{pid}/fd/{name}")  # noqa: PTH116 - as above
+                if status.st_dev == device:
+                    sizes[status.st_ino] = status.st_blocks * 512
         except OSError:
-            continue  # it ended meanwhile
-    return [text for text in texts if text]
+            continue  # it ended meanwhile, or lets nobody look
+    return sum(sizes.values())
 
 
-def adopt_orphans() -> None:
-    """Makes this process the parent of every descendant whose parent ended, so that none gets lost."""
+def crowded(scratch: str) -> bool:
+    """Whether its files are so many that they take more memory than it may have."""
     try:
-        import ctypes  # noqa: PLC0415 - slow to import, and needed without a sandbox only
+        status = os.statvfs(scratch)
+    except OSError:
+        return False  # this sandbox has none there
+    return (status.f_files - status.f_ffree) * INODE > status.f_blocks * status.f_frsize
 
-        ctypes.CDLL(None).prctl(36, 1, 0, 0, 0)  # PR_SET_CHILD_SUBREAPER
-    except (ImportError, OSError, AttributeError):
-        pass  # not Linux
+
+def read(pid: str, name: str) -> bytes:
+    """That file of /proc of a process; b"" when it ended meanwhile, or lets nobody look."""
+    try:
+        with open(f"/proc/{pid}/{name}", "rb") as file:  # noqa: PTH123 - as above
+            return file.read()
+    except OSError:
+        return b""
+
+
+def prctl(option: int, value: int) -> None:
+    """The system call, where there is one; importing ctypes for it would take as long as all the rest."""
+    if sys.platform == "linux":
+        itself = _ctypes.dlopen(None, 0)  # type: ignore[arg-type]  # None is this program, as for CDLL
+        function = _ctypes.dlsym(itself, "prctl")
+        _ctypes.call_function(function, (option, value, 0, 0, 0))
 
 
 def kill_descendants() -> None:

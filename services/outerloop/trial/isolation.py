@@ -17,8 +17,10 @@ from pathlib import Path
 from typing import Protocol
 
 from outerloop.runtime.errors import UserError
+from outerloop.trial.cgroup import joining
 from outerloop.trial.spec import Spec
 
+TASKS = 8  # threads that each of the processes that a sandbox may have may have on average
 INIT = Path(__file__).with_name("init.py")
 AGENT_DIR = "/agent"
 SYSTEM = ("/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/nix/store")
@@ -77,12 +79,16 @@ class Unconfined:
 
 
 class Bubblewrap:
-    """Linux namespaces by bubblewrap; works as root and as an ordinary user, without a daemon."""
+    """Linux namespaces by bubblewrap; works as root and as an ordinary user, without a daemon.
+
+    With `network`, that of the host is shared: for installing packages, never for what runs them.
+    """
 
     namespace = True
 
-    def __init__(self, binary: str | None = None) -> None:
+    def __init__(self, binary: str | None = None, *, network: bool = False) -> None:
         self._binary = binary or find_bubblewrap()
+        self._network = _network() if network else []
 
     def program(self, spec: Spec, stack: ExitStack) -> Program:
         """The command in namespaces of its own, over a file system that holds what it needs, read-only.
@@ -92,8 +98,9 @@ class Bubblewrap:
         """
         descriptors = {path: _memory_file(path, text, stack) for path, text in FILES.items()}
         argv = [
+            *joining(TASKS * spec.limits.processes, stack),
             *_priority(),
-            *(self._binary, "--unshare-all", "--unshare-user", "--disable-userns"),
+            *(self._binary, "--unshare-all", "--unshare-user", "--disable-userns", *self._network),
             *("--die-with-parent", "--new-session", "--as-pid-1", "--cap-drop", "ALL"),
             *("--uid", "1000", "--gid", "1000", "--hostname", "agent"),
             *_system(),
@@ -142,7 +149,10 @@ def variables(spec: Spec, home: str) -> dict[str, str]:
 
 
 def _priority() -> list[str]:
-    """For root, whom RLIMIT_NPROC does not bind: init.py goes first, so that a fork bomb cannot outrun it."""
+    """For root, whom RLIMIT_NPROC does not bind: init.py goes first, so that a fork bomb cannot outrun it.
+
+    See `cgroup` for where the kernel does better.
+    """
     nice = shutil.which("nice") if os.geteuid() == 0 else None
     return [nice, "-n", "-15"] if nice else []
 
@@ -158,6 +168,13 @@ def _system() -> list[str]:
     for name in ETC:
         arguments += ("--ro-bind-try", f"/etc/{name}", f"/etc/{name}")
     return arguments
+
+
+def _network() -> list[str]:
+    """The host's network, and what is needed to look up names in it."""
+    # It may be a link to where a sandbox has nothing.
+    resolver = os.path.realpath("/etc/resolv.conf")
+    return ["--share-net", "--ro-bind-try", resolver, "/etc/resolv.conf"]
 
 
 def _python(environment: Path) -> list[str]:

@@ -38,7 +38,8 @@ class ModelProxy:
     """Forwards one trial's model calls to `url`, at most `most` answered ones, and counts.
 
     `seconds` is how long the provider may be silent; an agent that gives up on it after more than
-    `patience` seconds met an outage. `outages` has a sentence for each request that
+    `patience` seconds met an outage. `substitute` is the model that is asked in place of the one that a
+    request names. `outages` has a sentence for each request that
     is still without an answer for a reason which is not the agent's; `lost` is how many seconds requests
     took that had to be made again.
     """
@@ -50,6 +51,7 @@ class ModelProxy:
     seconds: float
     session: aiohttp.ClientSession
     patience: float = 10.0
+    substitute: str = ""
     calls: int = 0
     refused: int = 0
     usage: Usage = field(default_factory=Usage)
@@ -75,7 +77,7 @@ class ModelProxy:
             sentence = f"this run has made its {self.most} model calls"
             return _error(HTTPStatus.FORBIDDEN, "permission_error", sentence)
         self.calls += 1
-        body = await request.read()
+        body = _with_model(await request.read(), self.substitute)
         digest = hashlib.sha256(body).hexdigest()
         started = time.monotonic()
         try:
@@ -186,6 +188,19 @@ async def _write(response: web.StreamResponse, chunk: bytes) -> None:
         await (response.write(chunk) if chunk else response.write_eof())
     except ConnectionError as error:
         raise _AgentGoneError from error
+
+
+def _with_model(body: bytes, model: str) -> bytes:
+    """The request with this model in place of its own; what names no model is left as it is."""
+    if not model:
+        return body
+    try:
+        request = json.loads(body)
+    except (ValueError, RecursionError):
+        return body  # the provider will refuse it
+    if not isinstance(request, dict) or "model" not in request:
+        return body
+    return json.dumps({**request, "model": model}).encode()
 
 
 def _error(status: HTTPStatus, kind: str, message: str) -> web.Response:

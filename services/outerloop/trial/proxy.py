@@ -21,7 +21,7 @@ from aiohttp import web
 
 from outerloop.evals.cassette import Player, ToolAnswer
 from outerloop.runtime.errors import PoisonError, TrialNotRunError
-from outerloop.trace.model import Span
+from outerloop.trace.model import Span, ToolCall
 from outerloop.trace.otlp import decode_traces, spans_of
 from outerloop.trial.livetools import LiveTools
 from outerloop.trial.modelproxy import ModelProxy
@@ -31,6 +31,7 @@ MOST_BODY = 32 * MIB  # of any one request, decompressed
 MOST_AT_ONCE = 16  # requests that are worked on; more wait
 MOST_BYTES = 20 * MIB  # of all trace exports of a trial together, and of all tool calls
 MOST_SPANS = 20_000
+MOST_CALLS = 10_000
 
 
 @dataclass(kw_only=True)
@@ -38,13 +39,14 @@ class Proxy:
     """The trial's surroundings, and what was seen of the trial in them.
 
     `broken` has a sentence for each failure of the surroundings themselves, `excesses` one for each thing
-    of which the agent sent more than a trial may have.
+    of which the agent sent more than a trial may have. `reached` are the tool calls that came here.
     """
 
     model: ModelProxy
     player: Player
     live: LiveTools | None
     spans: list[Span] = field(default_factory=list[Span])
+    reached: list[ToolCall] = field(default_factory=list[ToolCall])
     excesses: list[str] = field(default_factory=list[str])
     broken: list[str] = field(default_factory=list[str])
     _taken: Counter[str] = field(default_factory=Counter[str])
@@ -96,6 +98,9 @@ class Proxy:
         answer = self.player.answer(name, arguments)
         if answer is None:
             answer = await self._ask(name, arguments)
+        if len(self.reached) >= MOST_CALLS:
+            self._exceed(f"more than {MOST_CALLS} tool calls")
+        self.reached.append(ToolCall(name, arguments, answer.content, answer.is_error, ""))
         return web.json_response({"content": answer.content, "is_error": answer.is_error})
 
     async def _ask(self, name: str, arguments: dict[str, Any]) -> ToolAnswer:

@@ -48,6 +48,8 @@ class TrialSpec:
     `checkout` is the agent at the commit under trial, `version` that commit. `tools_checkout` is where the
     tool sandbox runs from: a checkout that the change has not touched. `model_url` and `model_key` are the
     real model's; the agent gets `nonce` in place of the key. `environment` is the agent's Python environment.
+    `model_override` is asked in place of whatever model the agent names. `trial` is its id, if it has one: no
+    two with the same run at once.
     """
 
     checkout: Path
@@ -62,6 +64,8 @@ class TrialSpec:
     model_calls: int = 50
     limits: Limits = field(default_factory=Limits)
     nonce: str = field(default_factory=_nonce)
+    model_override: str = ""
+    trial: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,21 +83,32 @@ class Trial:
     divergences: tuple[Diverged, ...]
 
 
-async def run_trial(spec: TrialSpec, sandbox: Sandbox) -> Trial:
+def model_session() -> aiohttp.ClientSession:
+    """A session for the model calls of trials; whoever made it closes it."""
+    # Whatever is kept between two calls would be kept between two trials.
+    return aiohttp.ClientSession(cookie_jar=aiohttp.DummyCookieJar())
+
+
+async def run_trial(spec: TrialSpec, sandbox: Sandbox, session: aiohttp.ClientSession | None = None) -> Trial:
     """Runs the agent on the eval's input and grades its trace.
+
+    A `session` (see `model_session`) that trials share spares each a new connection to the model.
 
     Raises:
         TrialNotRunError: when the trial says nothing about the agent.
     """
     async with AsyncExitStack() as stack:
-        session = await stack.enter_async_context(aiohttp.ClientSession(cookie_jar=aiohttp.DummyCookieJar()))
+        asking = session or model_session()
+        if session is None:
+            await stack.enter_async_context(asking)
         model = ModelProxy(
             url=spec.model_url,
             key=spec.model_key,
             nonce=spec.nonce,
             most=spec.model_calls,
             seconds=spec.limits.seconds * _SHARE,
-            session=session,
+            session=asking,
+            substitute=spec.model_override,
         )
         live = await stack.enter_async_context(_live(spec, sandbox)) if spec.agent.tools.sandbox else None
         proxy = Proxy(model=model, player=Player(spec.cassette, spec.eval.divergence), live=live)
@@ -118,7 +133,8 @@ def _verdict(spec: TrialSpec, completed: Completed, proxy: Proxy) -> Trial:
     trace = first_trace(proxy.spans)
     reasons = _misconduct(completed, proxy)
     try:
-        reasons += grade(spec.eval.expect, trace).reasons if trace else ["no trace came"]
+        reached = None if spec.agent.tools.in_process else proxy.reached
+        reasons += grade(spec.eval.expect, trace, reached).reasons if trace else ["no trace came"]
     except RecursionError:
         reasons.append("the trace holds JSON that is nested too deep to be read")
     return Trial(
@@ -172,6 +188,7 @@ def _command(spec: TrialSpec) -> Spec:
         environment=spec.environment,
         env=env,
         urls=URLS,
+        labels={"agent": spec.agent.agent} | ({"trial": spec.trial} if spec.trial else {}),
         limits=spec.limits,
     )
 

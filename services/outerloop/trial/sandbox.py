@@ -17,6 +17,7 @@ from contextlib import AbstractAsyncContextManager, ExitStack, asynccontextmanag
 from dataclasses import dataclass
 
 from outerloop.runtime.errors import TrialNotRunError
+from outerloop.trial.disk import filled
 from outerloop.trial.isolation import Isolation, arguments
 from outerloop.trial.output import Kept, drain
 from outerloop.trial.spec import Completed, Spec, Stop
@@ -125,25 +126,35 @@ async def _finish(running: Running, spec: Spec, stdin: bytes, excused: Excused) 
     out, err = Kept(spec.limits.output), Kept(spec.limits.output)
     work = (_feed(process, stdin), drain(process.stdout, out), drain(process.stderr, err))
     pipes = [asyncio.create_task(each) for each in work]
+    full = asyncio.create_task(_stop_when_full(running.control, spec)) if spec.writable else None
     stopped: Stop = ""
     try:
         if not await _ended(process, spec.limits.seconds, excused):
             stopped = "time"
             await _end(process, running.control)
+        elif full is not None and full.done():
+            stopped = "disk"
         seconds = time.monotonic() - running.started
         if (told := _report(running.control)) is None:  # unconfined, nobody has ended what it started
             _kill(process)
         # Pipes end when nothing holds them; unconfined, something that got away may do so for ever.
         await asyncio.wait(pipes, timeout=_GRACE)
     finally:
-        for task in pipes:
-            task.cancel()
+        for task in (*pipes, full):
+            if task is not None:
+                task.cancel()
     code = process.returncode or 0
     # A signal to bubblewrap itself: nothing within reaches it. What ends init.py from within is a code > 0.
     if told is None and code < 0 and not stopped:
         raise TrialNotRunError(f"the sandbox was killed from outside, by signal {-code}")
     code, limit = told or (code, "")
     return Completed(code, out.bytes(), err.bytes(), seconds, stopped or limit, cut=out.cut)
+
+
+async def _stop_when_full(control: socket.socket, spec: Spec) -> None:
+    await filled(spec.tree, spec.limits.scratch)
+    with contextlib.suppress(OSError):
+        control.shutdown(socket.SHUT_RDWR)  # init.py ends everything, then itself
 
 
 async def _ended(process: Process, seconds: float, excused: Excused) -> bool:

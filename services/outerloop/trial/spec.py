@@ -7,7 +7,7 @@ from typing import Literal
 
 MIB = 1024 * 1024
 
-Stop = Literal["", "time", "memory", "processes"]
+Stop = Literal["", "time", "memory", "processes", "disk"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -16,8 +16,8 @@ class Limits:
 
     `seconds` are the command's own: those in which a trial waits for the model do not count.
     `memory` bounds the private memory of each process, and the resident memory of all together.
-    `scratch` bounds what /tmp and /dev/shm hold each, `file` the size of any one file. Of stdout and of
-    stderr each, `output` bytes are kept: the first half and the last.
+    `scratch` bounds what /tmp and /dev/shm hold each, and by how much a writable tree may grow; `file` the
+    size of any one file. Of stdout and of stderr each, `output` bytes are kept: the first half and the last.
     """
 
     seconds: float = 120.0
@@ -37,7 +37,7 @@ class Spec:
     Python environment whose `python` comes first on PATH. The command's variables are `env` (which wins),
     PATH, HOME, USER, LANG, and `urls`, nothing else. `urls` maps a variable to a path: given one, the
     sandbox has a loopback port, the variables hold http://127.0.0.1:PORT/path, and the port's listening
-    socket is handed to the caller.
+    socket is handed to the caller. `labels` (agent, trial) say what the run is for, to whoever looks at it.
     """
 
     argv: tuple[str, ...]
@@ -46,6 +46,7 @@ class Spec:
     env: Mapping[str, str] = field(default_factory=dict[str, str])
     urls: Mapping[str, str] = field(default_factory=dict[str, str])
     writable: bool = False
+    labels: Mapping[str, str] = field(default_factory=dict[str, str])
     limits: Limits = field(default_factory=Limits)
 
 

@@ -4,7 +4,6 @@ Content (messages, arguments, results) is recorded as JSON strings. Spans go to 
 over http/protobuf; with no endpoint set none are sent, but ids are still given.
 """
 
-import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
@@ -13,23 +12,22 @@ from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import BatchSpanProcessor
 from opentelemetry.trace import Span, SpanKind, Status, StatusCode, Tracer
 
+from helpdesk.export import Exporter
+
 AGENT = "helpdesk"
 EXPORT_DELAY_MILLIS = 500
-ENDPOINTS = ("OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT")
 
 
-def provider() -> TracerProvider:
-    """The process's provider; the caller shuts it down, which flushes."""
+def provider(collector: str, seconds: float) -> TracerProvider:
+    """The process's provider; the caller shuts it down, which flushes.
+
+    Spans go to `collector`, if any, which has `seconds` to take them.
+    """
     # OTEL_RESOURCE_ATTRIBUTES is merged in by the SDK: service.version comes from there.
     made = TracerProvider(resource=Resource.create({"service.name": AGENT}))
-    if any(os.environ.get(name) for name in ENDPOINTS):
-        from opentelemetry.exporter.otlp.proto.http.trace_exporter import (  # noqa: PLC0415 - start-up time
-            OTLPSpanExporter,
-        )
-
-        made.add_span_processor(
-            BatchSpanProcessor(OTLPSpanExporter(), schedule_delay_millis=EXPORT_DELAY_MILLIS)
-        )
+    if collector:
+        exporter = Exporter(f"{collector.rstrip('/')}/v1/traces", seconds)
+        made.add_span_processor(BatchSpanProcessor(exporter, schedule_delay_millis=EXPORT_DELAY_MILLIS))
     return made
 
 
