@@ -230,8 +230,8 @@ def test_a_wrong_setting_is_refused_by_every_command() -> None:
         2,
         "OUTERLOOP_KAFKAS: there is no such setting; did you mean OUTERLOOP_KAFKA?",
     )
-    code, sentence = Shell(eval_passes="9").refused("run", "draft")
-    assert (code, sentence) == (2, "OUTERLOOP_EVAL_PASSES cannot be more than OUTERLOOP_EVAL_TRIALS")
+    code, sentence = Shell(draft_healthy="none").refused("run", "draft")
+    assert (code, sentence.startswith("OUTERLOOP_DRAFT_HEALTHY: ")) == (2, True)
 
 
 def test_sql_answers_and_says_what_is_wrong(shell: Shell) -> None:

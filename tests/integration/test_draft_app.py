@@ -55,7 +55,9 @@ class Ear(Bus):
         self.heard: list[tuple[str, Message]] = []
         self.held = True
 
-    def subscribe(self, topics: Sequence[str], handle: Handler, *, at_most: int) -> None:
+    def subscribe(
+        self, topics: Sequence[str], handle: Handler, *, at_most: int, group: str = "", wait_ms: int = 500
+    ) -> None:
         pass
 
     def holds(self, topic: str, key: str) -> bool:

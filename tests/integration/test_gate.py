@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any, cast
 
@@ -23,11 +24,13 @@ from outerloop.evals.model import Answered, Cassette, Eval, Provenance
 from outerloop.evals.suite import Entry
 from outerloop.gate import app
 from outerloop.gate.app import Gate
-from outerloop.gate.checks import failing_tests
-from outerloop.gate.judge import Judge
+from outerloop.gate.court import judge
+from outerloop.gate.court.candidate import Candidate
+from outerloop.gate.court.checks import failing_tests
+from outerloop.gate.court.rows import Rows
+from outerloop.gate.release.ship import already_shipped
 from outerloop.gate.settings import GateSettings
-from outerloop.gate.ship import already_shipped
-from outerloop.gate.trials import Bench
+from outerloop.gate.trials.runner import Checkouts, Here
 from outerloop.runtime import lookout
 from outerloop.runtime.agentfile import AgentFile
 from outerloop.runtime.bus import Bus
@@ -46,7 +49,14 @@ from outerloop.trial.sandbox import Sandbox
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
-TERMS = "agent: {agent}\nrun: [python, -S, agent.py]\nmutable: [prompts/**]\n"
+TERMS = """\
+agent: {agent}
+run: [python, -S, agent.py]
+mutable: [prompts/**]
+depends: {{"e-*": [prompts/**, agent.py], another: [docs/**]}}
+"""
+# The base fails every eval: its policy is not brief.
+FLAWED = 'import sys\nif "brief" not in open("prompts/policy.md").read(): sys.exit(3)\n' + AGENT
 ASKED = ["model", {"model": "model-that-answered"}]
 
 
@@ -54,18 +64,18 @@ ASKED = ["model", {"model": "model-that-answered"}]
 class Hand:
     """Kafka for one service, by hand: what was published, and whose keys come here."""
 
-    published: list[tuple[DecisionReached, tuple[object, ...]]] = field(default_factory=list)
+    published: list[tuple[Any, tuple[object, ...]]] = field(default_factory=list)
     held: bool = True
 
     def subscribe(self, topics: Sequence[str], handle: Any, *, at_most: int) -> None:
-        assert (topics, at_most) == (app.CONSUMES, 1)
+        assert (topics, at_most) == ((app.CHANGES,), 1)
 
     def holds(self, topic: str, key: str) -> bool:
-        assert topic == app.CONSUMES[0]
+        assert topic == app.CHANGES
         return self.held
 
     async def publish(self, message: Message, *, because: Sequence[object], cause: Any = None) -> None:
-        self.published.append((cast(DecisionReached, message), tuple(because)))
+        self.published.append((message, tuple(because)))
 
     @property
     def verdicts(self) -> list[tuple[str, int]]:
@@ -84,15 +94,18 @@ class Court:
     change: ChangeProposed
 
     def gate(self) -> Gate:
-        return Gate(self.settings, cast(Bus, self.hand), self.db)
+        rows, sandbox = Rows(self.db), Sandbox(Unconfined())
+        here = partial(Here, self.settings, sandbox, records=rows)
+        return Gate(self.settings, cast(Bus, self.hand), self.db, here)
 
     def delivery(self) -> Delivery:
-        return Delivery(app.CONSUMES[0], 0, 0, self.agent.encode(), self.change.SerializeToString())
+        return Delivery(app.CHANGES, 0, 0, self.agent.encode(), self.change.SerializeToString())
 
 
 def settings_of(agents: str, folder: Path, chdb: str, database: str, **more: Any) -> GateSettings:
-    values = {"agents": agents, "cache": folder, "sandbox": "none", "agent_environment": Path(sys.prefix)}
-    return GateSettings(**cast(Any, values | {"clickhouse": chdb, "clickhouse_database": database} | more))
+    trials = {"sandbox": "none", "agent_environment": Path(sys.prefix), "gate_sittings": 1}
+    stores = {"cache": folder, "clickhouse": chdb, "clickhouse_database": database}
+    return GateSettings(**cast(Any, {"agents": agents} | trials | stores | more))
 
 
 @pytest.fixture(scope="module")
@@ -145,7 +158,7 @@ async def court(make: Make) -> Court:
 async def made(folder: Path, settings: GateSettings, db: ClickHouse, *steps: Any) -> Court:
     """A court whose new eval has the agent take these steps, once."""
     agent = f"a{uuid.uuid4().hex[:8]}"
-    files = {"outerloop.yaml": TERMS.format(agent=agent).encode(), "agent.py": AGENT.encode()}
+    files = {"outerloop.yaml": TERMS.format(agent=agent).encode(), "agent.py": FLAWED.encode()}
     remote, head = await agent_repository(folder, files | {"prompts/policy.md": b"Be kind.\n"})
     await remote.checkout(head, folder / "work")
     (folder / "work/prompts/policy.md").write_text("Be kind and brief.\n")
@@ -178,8 +191,8 @@ def eval_of(agent: str, *steps: Any) -> EvalRecord:
         title="It answers",
         input={"steps": steps},
         expect=(Answered(),),
-        trials=1,
-        passes=1,
+        bar=0.5,  # fewer trials than by default
+        margin=0.4,
         provenance=Provenance(
             drafted_by="test", drafted_at=datetime(2026, 1, 1, tzinfo=UTC), source_traces=()
         ),
@@ -252,6 +265,19 @@ async def test_a_change_for_an_eval_that_nobody_accepted_is_still_poison(court: 
         await court.gate().handle([court.delivery()])
 
 
+async def test_a_change_that_cannot_be_judged_keeps_no_other_waiting(court: Court) -> None:
+    known = (await changes.of_agent(court.db, court.agent))[0]
+    poison = replace(
+        known, change_id=f"b-{court.agent}", eval_id="unknown", at=known.at - timedelta(minutes=1)
+    )
+    await changes.insert(court.db, poison)
+    gate = court.gate()
+    with pytest.raises(PoisonError):
+        await gate.look_at(court.agent)
+    await gate.look_at(court.agent)
+    assert court.hand.verdicts == [(f"c-{court.agent}", VERDICT_SHIP)]
+
+
 async def test_only_the_replica_that_holds_the_agent_looks_and_one_agent_stops_no_other(
     court: Court, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -319,7 +345,7 @@ async def test_one_id_never_has_two_verdicts(make: Make) -> None:
     for step in (ASKED, ["exit", 1]):
         court = await make(step)
         await court.gate().handle([court.delivery()])
-        becauses += [because[1:] for _, because in court.hand.published]
+        becauses += [because[2:] for _, because in court.hand.published]
     assert becauses == [("ship",), ("reject",)]
 
 
@@ -328,7 +354,7 @@ async def test_a_verdict_is_bound_to_the_settings_and_the_new_eval(court: Court)
     new = Entry(record.eval, record.cassette)
 
     def court_of(entry: Entry = new, **changed: Any) -> str:
-        return Judge(court.settings.model_copy(update=changed), court.db)._court(entry)
+        return judge.court_of(court.settings.model_copy(update=changed), entry)
 
     others = [
         court_of(sandbox="bubblewrap"),
@@ -336,7 +362,7 @@ async def test_a_verdict_is_bound_to_the_settings_and_the_new_eval(court: Court)
         court_of(trial_seconds=1.0),
         court_of(checks_seconds=1.0),
         court_of(gate_model_calls=1),
-        court_of(replace(new, eval=record.eval.model_copy(update={"trials": 2}))),
+        court_of(replace(new, eval=record.eval.model_copy(update={"bar": 0.6}))),
     ]
     assert len({court_of(), *others}) == len(others) + 1
     assert court_of(gate_trials_at_once=7) == court_of()
@@ -350,9 +376,9 @@ async def own_tests(court: Court, folder: Path, changed: str, base: str) -> str:
         (folder / name).mkdir(parents=True)
         (folder / name / "test.sh").write_text(script)
     agent = AgentFile(agent=court.agent, run=("true",), test=("sh", "test.sh"), mutable=("**",))
-    bench = Bench("d1", "v", agent, folder / "changed", folder / "base", {})
+    candidate = Candidate("d1", "base", "changed", "", agent)
     settings = court.settings.model_copy(update={"checks_seconds": 1.0, "trial_seconds": 0.001})
-    return await failing_tests(bench, settings, Sandbox(Unconfined()))
+    return await failing_tests(candidate, Checkouts(court.remote, folder), settings, Sandbox(Unconfined()))
 
 
 async def test_tests_that_do_not_end_any_more_stop_the_change(court: Court, tmp_path: Path) -> None:

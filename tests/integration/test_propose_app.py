@@ -15,11 +15,11 @@ import pytest_asyncio
 from engines.repositories import AGENT, agent_repository
 from outerloop.cli import kafka
 from outerloop.contracts.v1.change_pb2 import ChangeAbandoned, ChangeProposed
-from outerloop.contracts.v1.decision_pb2 import DecisionReached
+from outerloop.contracts.v1.decision_pb2 import VERDICT_SHIP, DecisionReached
 from outerloop.contracts.v1.eval_pb2 import EvalAccepted
 from outerloop.dev.messages_api import Dice, Fault, MessagesApi, Reply, Script, serving
 from outerloop.evals.model import Answered, Cassette, Eval, Provenance, content_sha256
-from outerloop.propose.app import Proposer
+from outerloop.propose.app import CONSUMES, Proposer
 from outerloop.propose.ids import change_id
 from outerloop.propose.settings import ProposeSettings
 from outerloop.runtime.bus import Bus
@@ -27,11 +27,13 @@ from outerloop.runtime.clickhouse import ClickHouse
 from outerloop.runtime.errors import OutageError
 from outerloop.runtime.settings import Settings
 from outerloop.runtime.topics import dead_letter_topic, topic_of, topics
-from outerloop.store import changes, decisions, evals
+from outerloop.store import changes, decisions, evals, releases, trials
 from outerloop.store.changes import ChangeRecord, State
-from outerloop.store.decisions import TrialRecord
 from outerloop.store.evals import EvalRecord
 from outerloop.store.migrate import migrate
+from outerloop.store.releases import Reopening
+from outerloop.store.spending import spent_usd
+from outerloop.store.trials import TrialRecord
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -133,8 +135,37 @@ class Desk:
     async def changes(self, agent: str) -> list[ChangeRecord]:
         return await changes.of_agent(self.db, agent)
 
+    async def shipped(self, change: ChangeRecord) -> None:
+        """The gate ships a change."""
+        decision = DecisionReached(
+            decision_id=f"d-{change.change_id}",
+            agent=change.agent,
+            change_id=change.change_id,
+            eval_id=change.eval_id,
+            verdict=VERDICT_SHIP,
+            reason="shipped as 4dffda6",
+            shipped_commit="4dffda6",
+        )
+        decision.decided_at.FromDatetime(datetime.now(UTC))
+        await decisions.insert(self.db, decision)
+
+    async def reopened(self, record: EvalRecord, cause: str) -> None:
+        """Production shows that the eval does not hold."""
+        reopening = Reopening(
+            cause=cause,
+            agent=record.agent,
+            eval_id=record.eval_id,
+            mode_id=record.mode_id,
+            commit="4dffda6",
+            reason=f"it shipped and was undone: {cause}",
+            passed=81,
+            trials=90,
+            at=datetime.now(UTC),
+        )
+        await releases.reopen(self.db, reopening)
+
     async def spent(self, agent: str) -> float:
-        return await changes.spent_usd(self.db, agent, datetime(2020, 1, 1, tzinfo=UTC))
+        return await spent_usd(self.db, agent, [], datetime(2020, 1, 1, tzinfo=UTC))
 
     async def proposed(self, agent: str) -> list[ChangeProposed]:
         found = await kafka.records(self.settings, topic_of(ChangeProposed).name)
@@ -178,8 +209,7 @@ async def running(proposer: Proposer) -> AsyncIterator[asyncio.Task[None]]:
 
 async def create_topics(settings: Settings, group: str) -> None:
     """The dead-letter topics of a group."""
-    names = (topic_of(kind).name for kind in (EvalAccepted, DecisionReached))
-    await kafka.create_topics(settings, {dead_letter_topic(name, group): 1 for name in names}, 1)
+    await kafka.create_topics(settings, {dead_letter_topic(name, group): 1 for name in CONSUMES}, 1)
 
 
 @asynccontextmanager
@@ -330,9 +360,11 @@ async def test_trials_of_the_gate_are_of_the_same_budget(desk: Desk, tmp_path: P
     trial = TrialRecord(
         trial_id="t",
         decision_id=agent,
+        subject="candidate",
         agent=agent,
         eval_id="e",
         number=0,
+        variant=0,
         passed=True,
         reasons=(),
         answer="",
@@ -344,7 +376,7 @@ async def test_trials_of_the_gate_are_of_the_same_budget(desk: Desk, tmp_path: P
         seconds=1,
         at=datetime.now(UTC),
     )
-    await decisions.insert_trials(desk.db, [trial])
+    await trials.insert(desk.db, [trial])
     model = Model([GIVE_UP])
     await desk.advance(model, agents)
     assert model.calls == 0
@@ -450,3 +482,31 @@ async def test_the_agents_tests_may_take_longer_than_a_trial(desk: Desk, tmp_pat
         "SELECT results FROM harness_steps FINAL WHERE agent = {agent:String} AND step = 2", agent=agent
     )
     assert "passed" in results[0]["results"]
+
+
+async def test_an_eval_that_is_reopened_is_work_again_and_the_next_attempt_knows_why(
+    desk: Desk, tmp_path: Path
+) -> None:
+    agent = agent_name()
+    record = await desk.accept(agent)
+    agents = await remote(tmp_path, agent)
+    model = Model([CHANGE, DONE], [GIVE_UP], [CHANGE, DONE])
+    async with serving(model) as api, desk.proposer(api, agents) as proposer:
+        await proposer.advance(agent, None, None)
+        (change,) = await desk.changes(agent)
+        await desk.shipped(change)
+        await proposer.advance(agent, None, None)
+        assert len(model.first) == 1
+        await desk.reopened(record, "the tool fails more often")
+        await proposer.advance(agent, None, None)
+        assert "### Attempt 1: shipped, and did not hold" in model.first[1]
+        assert "production: it shipped and was undone: the tool fails more often" in model.first[1]
+        (abandoned,) = await desk.abandoned(agent)
+        assert abandoned.attempts == 2
+        await proposer.advance(agent, None, None)
+        assert len(model.first) == 2  # given up, until it is reopened for another cause
+        await desk.reopened(record, "the mode is back")
+        await proposer.advance(agent, None, None)
+    last = (await desk.changes(agent))[-1]
+    assert (last.state, last.attempt, last.change_id) == (State.PROPOSED, 2, change_id(record.eval_id, 2))
+    assert "the tool fails more often; it shipped and was undone: the mode is back" in model.first[2]

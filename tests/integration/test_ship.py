@@ -3,14 +3,18 @@ from datetime import UTC, datetime
 
 import pytest
 
+from engines.forges import effects
 from engines.repositories import AGENT, POLICY, WHEN, advance, agent_repository
 from outerloop.contracts.v1.change_pb2 import ChangeProposed
 from outerloop.contracts.v1.decision_pb2 import OBSTACLE_CONFLICT, OBSTACLE_INVARIANT
 from outerloop.evals.model import Answered, Cassette, Eval, Provenance, content_sha256
 from outerloop.evals.suite import BRANCH, REF, Entry, Suite
-from outerloop.gate.candidate import Candidate, Refused, decision_id, prepare
-from outerloop.gate.core.certificate import Certificate, Evidence, sha256
-from outerloop.gate.ship import already_shipped, release_message, ship, whole_suite
+from outerloop.gate.core.case import Kind
+from outerloop.gate.core.certificate import Certificate, sha256
+from outerloop.gate.core.shown import Shown
+from outerloop.gate.core.standing import after
+from outerloop.gate.court.candidate import Candidate, Refused, decision_id, prepare
+from outerloop.gate.release.ship import already_shipped, release_message, ship, whole_suite
 from outerloop.runtime.agentfile import AgentFile
 from outerloop.runtime.errors import UserError
 from outerloop.runtime.git import RefMovedError, RefUpdate, Repository
@@ -50,7 +54,19 @@ async def proposed(repository, folder, edits, change_id="c1"):
 
 def certify(candidate, suite, change_id="c1", eval_id="e1"):
     new = entry(eval_id)
+    claim = Shown(
+        kind=Kind.NEW,
+        name=eval_id,
+        content_sha256=content_sha256(new.eval, new.cassette),
+        bar=0.75,
+        p1=0.95,
+        g=0.85,
+        passed=25,
+        trials=25,
+    )
+    before = Certificate.from_json(suite.last).standings if suite.last else {}
     return Certificate(
+        kind="change",
         decision_id=candidate.decision_id,
         agent="helpdesk",
         mode_id="m1",
@@ -61,7 +77,15 @@ def certify(candidate, suite, change_id="c1", eval_id="e1"):
         candidate_tree=candidate.tree,
         suite_commit=suite.commit,
         suite_sha256=suite.sha256,
-        evidence=(Evidence(eval_id, content_sha256(new.eval, new.cassette), 5, 4, 4, 4),),
+        spending=None,
+        screen=(3, 3),
+        claims=(claim,),
+        inherited=(),
+        broken=(),
+        reproduced=None,
+        reverts="",
+        reason="",
+        standings=after(before, claims=[claim], new_eval_margin=0.25),
         sandbox="bubblewrap",
         models=("scripted",),
         proposed_by="scripted",
@@ -164,7 +188,7 @@ async def test_a_suite_branch_that_is_gone_is_no_new_beginning(tmp_path):
 
 
 async def test_a_verdict_is_bound_to_all_that_it_depends_on():
-    bound = {"change_id": "c1", "head": "a", "patch": "p", "suite_commit": "b", "court": "c"}
+    bound = {"head": "a", "content": "t", "suite_commit": "b", "court": "c"}
     others = [decision_id(**bound | {name: "other"}) for name in bound]
     assert len({decision_id(**bound), *others}) == len(bound) + 1
 
@@ -301,3 +325,11 @@ async def test_no_diagnosis_can_pass_for_a_trailer(diagnosis, subject):
         "Outerloop-Decision: d1",
         f"Outerloop-Certificate: {sha256(certificate.to_json())}",
     ]
+
+
+async def test_no_diagnosis_acts_on_a_forge():
+    certificate = certify(Candidate("d1", "a" * 40, "b" * 40, "c" * 64, TERMS), Suite())
+    message = release_message(certificate, "It fixes #1, says @ann\n\nSee https://a.example <script>")
+    assert effects(message) == set()
+    assert message.isascii() is False  # what was said is still there, with a gap in it
+    assert "ann" in message

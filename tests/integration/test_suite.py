@@ -1,14 +1,17 @@
+import asyncio
 import hashlib
 import json
+import shutil
 from datetime import UTC, datetime
 
 import pytest
 
 from engines.repositories import TEAM, WHEN, agent_repository
+from outerloop.evals import chain
 from outerloop.evals.model import Answered, Cassette, Eval, Provenance, RecordedCall, content_sha256
 from outerloop.evals.suite import BRANCH, REF, Entry, Suite, additions, read_suite
 from outerloop.runtime.errors import UserError
-from outerloop.runtime.git import RefUpdate
+from outerloop.runtime.git import RefUpdate, Repository
 
 
 def entry(eval_id, title="It answers"):
@@ -26,12 +29,24 @@ def entry(eval_id, title="It answers"):
     return Entry(eval_, Cassette(calls=(RecordedCall(tool="get", arguments={"id": 1}, result="{}"),)))
 
 
-def certificate(previous, *entries, decision="d"):
-    evidence = [
-        {"eval_id": e.eval.id, "content_sha256": content_sha256(e.eval, e.cassette), "trials": 4}
-        for e in entries
-    ]
-    return json.dumps({"decision_id": decision, "previous": previous, "evidence": evidence}).encode()
+def named(kind, entry):
+    return {
+        "kind": kind,
+        "name": entry.eval.id,
+        "content_sha256": content_sha256(entry.eval, entry.cassette),
+        "trials": 4,
+    }
+
+
+def certificate(previous, *entries, decision="d", inherited=(), broken=()):
+    claims = [named("new" if at == 0 else "prior", each) for at, each in enumerate(entries)]
+    drift = {"kind": "drift", "name": "solid", "content_sha256": "", "trials": 4}
+    others = {
+        what: [{"eval_id": each["name"], **each} for each in (named("", entry) for entry in of)]
+        for what, of in (("inherited", inherited), ("broken", broken))
+    }
+    said = {"decision_id": decision, "previous": previous, "claims": [*claims, drift], **others}
+    return json.dumps(said).encode()
 
 
 def sha256(content):
@@ -40,7 +55,7 @@ def sha256(content):
 
 FIRST = certificate("", entry("e1"))
 SECOND = certificate(sha256(FIRST), entry("e2"), entry("e1"))
-LOOSER = entry("e1").eval.model_copy(update={"passes": 1})
+LOOSER = entry("e1").eval.model_copy(update={"margin": 0.4})
 FILES = {
     "eval.yaml": entry("e9").eval.to_yaml().encode(),
     "cassette.jsonl": entry("e9").cassette.to_jsonl().encode(),
@@ -57,9 +72,24 @@ async def grown(repository, suite, files):
     return await read_suite(repository, await repository.resolve(BRANCH), {})
 
 
-async def two_evals(repository):
+async def two_evals(folder):
+    repository, _ = await agent_repository(folder)
     one = await grown(repository, Suite(), additions(Suite(), entry("e1"), "d1", FIRST))
-    return one, await grown(repository, one, additions(one, entry("e2"), "d2", SECOND))
+    return folder, one, await grown(repository, one, additions(one, entry("e2"), "d2", SECOND))
+
+
+@pytest.fixture(scope="module")
+def history(tmp_path_factory):
+    return asyncio.run(two_evals(tmp_path_factory.mktemp("history")))
+
+
+@pytest.fixture
+def grew(history, tmp_path):
+    """(mirror, suite of one eval, suite of two): of a copy that a test may spoil."""
+    folder, one, two = history
+    for name in ("remote", "cache"):
+        shutil.copytree(folder / name, tmp_path / name)
+    return Repository(str(tmp_path / "remote"), tmp_path / "cache"), one, two
 
 
 async def test_no_branch_is_an_empty_suite(tmp_path):
@@ -78,7 +108,7 @@ async def test_what_is_added_is_read_again(tmp_path):
     assert two.priors("e1") == (entry("e2"),)
     assert two.get("e3") is None
     assert len({Suite().sha256, one.sha256, two.sha256}) == 3
-    assert two.last_certificate == sha256(second)
+    assert (two.last, two.last_certificate) == (second, sha256(second))
     assert {file.path for file in await repository.files(two.commit)} == {
         "certificates/d1.json",
         "certificates/d2.json",
@@ -117,9 +147,12 @@ async def test_names_cannot_leave_their_folder(name):
         b"",
         b"[]",
         b"{}",
-        b'{"previous": 1, "evidence": []}',
+        b'{"previous": 1, "claims": [], "inherited": [], "broken": []}',
+        b'{"previous": "", "evidence": []}',
         certificate("f" * 64, entry("e1")),
         certificate(""),
+        certificate("", broken=[entry("e1")]),
+        certificate("", inherited=[entry("e1")]),
     ],
 )
 async def test_a_certificate_follows_the_last_one_and_is_of_the_eval(content):
@@ -145,17 +178,43 @@ async def test_a_certificate_follows_the_last_one_and_is_of_the_eval(content):
         ({f"evals/e9/{name}": content for name, content in FILES.items()}, "no certificate names evals/e9"),
     ],
 )
-async def test_a_suite_that_was_tampered_with_is_not_read(tmp_path, files, sentence):
-    repository, _ = await agent_repository(tmp_path)
-    _, two = await two_evals(repository)
+async def test_a_suite_that_was_tampered_with_is_not_read(grew, files, sentence):
+    repository, _, two = grew
     with pytest.raises(UserError, match=sentence):
         await grown(repository, two, files)
 
 
+async def test_an_eval_that_is_inherited_or_broken_is_still_held_to_what_was_proven(grew):
+    repository, _, two = grew
+    third = certificate(two.last_certificate, entry("e3"), inherited=[entry("e1")], broken=[entry("e2")])
+    three = await grown(repository, two, additions(two, entry("e3"), "d3", third))
+    assert [each.eval.id for each in three.entries] == ["e1", "e2", "e3"]
+    other = certificate(three.last_certificate, entry("e3"), broken=[entry("e2", "looser")])
+    with pytest.raises(UserError, match=r"evals/e2 is not what certificates/d4\.json certifies"):
+        await grown(repository, three, additions(three, entry("e3"), "d4", other))
+
+
+async def test_a_rollback_adds_its_certificate_alone(grew):
+    repository, _, two = grew
+    undone = certificate(two.last_certificate)
+    assert additions(two, None, "d3", undone) == {"certificates/d3.json": undone}
+    three = await grown(repository, two, additions(two, None, "d3", undone))
+    assert (three.entries, three.last) == (two.entries, undone)
+    with pytest.raises(UserError, match="does not follow"):
+        additions(three, None, "d4", undone)
+    with pytest.raises(UserError, match="cannot name"):
+        additions(three, None, "../d4", undone)
+
+
+async def test_certificates_are_read_a_few_at_a_time(grew, monkeypatch):
+    monkeypatch.setattr(chain, "_BATCH", 1)
+    repository, _, two = grew
+    assert (await read_suite(repository, two.commit, {})).last == SECOND
+
+
 @pytest.mark.parametrize("to", [None, "d1", "an edited d2"])
-async def test_a_suite_that_does_not_hold_what_shipped_is_not_read(tmp_path, to):
-    repository, _ = await agent_repository(tmp_path)
-    one, two = await two_evals(repository)
+async def test_a_suite_that_does_not_hold_what_shipped_is_not_read(grew, to):
+    repository, one, two = grew
     shipped = {"c1": sha256(FIRST), "c2": sha256(SECOND)}
     assert await read_suite(repository, two.commit, shipped) == two
     if to == "an edited d2":

@@ -163,6 +163,18 @@ def test_an_earlier_attempt_is_told_with_its_diff_and_the_gates_reasons() -> Non
     )
 
 
+def test_an_attempt_that_shipped_and_did_not_hold_is_told_with_what_production_showed() -> None:
+    attempt = Attempt(1, "d", "+Ask twice.\n", "shipped as 4dffda6", undone="9 of 90 traces\nsince")
+    text = told(replace(EVIDENCE, attempts=(attempt,)))
+    assert text.split("## Earlier attempts\n\n")[1] == (
+        "### Attempt 1: shipped, and did not hold\n\n"
+        "diagnosis: d\n\n"
+        "```diff\n+Ask twice.\n```\n\n"
+        "production: 9 of 90 traces since\n\n"
+        "gate: shipped as 4dffda6\n"
+    )
+
+
 def test_an_earlier_attempt_without_a_patch_is_told_with_what_ended_it() -> None:
     attempt = Attempt(2, "", "", "silence: the model stopped\n# calling tools")
     text = told(replace(EVIDENCE, attempts=(attempt,)))
@@ -175,7 +187,9 @@ def poisoned(text: str) -> Evidence:
     steps = [call(n, text, json.dumps({"a": text}), text) for n in range(2, 5)]
     run = trace(text, said(1, text), *steps, answer=text)
     attempts = tuple(
-        Attempt(n, text, text, text, tuple(FailedEval(text, 0, 5, (text,) * 9) for _ in range(30)))
+        Attempt(
+            n, text, text, text, tuple(FailedEval(text, 0, 5, (text,) * 9) for _ in range(30)), text * (n % 2)
+        )
         for n in range(1, 11)
     )
     attempts += (Attempt(11, "", "", text),)
@@ -201,7 +215,9 @@ def test_no_text_closes_its_quoting_or_opens_a_section(text: str) -> None:
 
 
 def assert_harmless(text: str) -> None:
-    attempts = re.findall(r"### Attempt \d+: (?:rejected|no change)", "\n".join(headings(text)))
+    attempts = re.findall(
+        r"### Attempt \d+: (?:rejected|shipped, and did not hold|no change)", "\n".join(headings(text))
+    )
     assert headings(text) == SECTIONS + attempts
     runs = text.partition("\n## A failing run\n")[2].partition("\n## Files you may change\n")[0]
     assert runs.count("</data>") == 2

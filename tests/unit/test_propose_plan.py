@@ -6,6 +6,7 @@ from hypothesis import strategies as st
 from outerloop.propose.ids import change_id
 from outerloop.propose.plan import (
     MAX_CONFLICTS,
+    MAX_UNDONE,
     Abandon,
     Change,
     Decision,
@@ -15,6 +16,9 @@ from outerloop.propose.plan import (
     next_step,
 )
 from outerloop.runtime.envelope import stable_id
+
+# Of production, of time, and of people: not what a gate says of one change after another.
+AGAIN = {Outcome.UNDONE, Outcome.PAST, Outcome.FINAL}
 
 
 def change(eval_id: str, attempt: int) -> Change:
@@ -88,11 +92,41 @@ def test_a_ship_outlives_another_word_on_the_same_change() -> None:
     assert next_step(["a"], [change("a", 1)], decisions) == Nothing()
 
 
+def test_what_no_other_change_could_mend_is_given_up_at_once() -> None:
+    decisions = [decided("a", 1, Outcome.REJECTED), decided("a", 2, Outcome.FINAL)]
+    abandon = next_step(["a", "b"], [change("a", 1), change("a", 2)], decisions)
+    assert isinstance(abandon, Abandon)
+    assert (abandon.eval_id, "a person closed its pull request" in abandon.reason) == ("a", True)
+
+
+def test_an_eval_that_is_reopened_is_tried_again_under_a_new_number_and_with_all_its_attempts() -> None:
+    changes = [change("a", n) for n in (1, 2, 3)]
+    undone = [
+        decided("a", 1, Outcome.PAST),
+        decided("a", 2, Outcome.UNDONE),
+        decided("a", 2, Outcome.CONFLICT),  # another word on what shipped
+    ]
+    assert next_step(["a"], changes[:2], undone, max_attempts=2) == Propose("a", 3)
+    rejected = [*undone, decided("a", 3, Outcome.REJECTED)]
+    assert next_step(["a"], changes, rejected, max_attempts=2) == Propose("a", 4)
+    assert next_step(["a"], changes, [*undone, decided("a", 3, Outcome.SHIPPED)]) == Nothing()
+
+
+def test_what_ships_and_does_not_hold_time_after_time_is_a_persons() -> None:
+    changes = [change("a", n) for n in range(1, MAX_UNDONE + 1)]
+    undone = [decided("a", n, Outcome.UNDONE) for n in range(1, MAX_UNDONE + 1)]
+    # However many attempts it has: each of these reached production.
+    assert next_step(["a"], changes[1:], undone[1:], max_attempts=100) == Propose("a", MAX_UNDONE + 1)
+    abandon = next_step(["a"], changes, undone, max_attempts=100)
+    assert isinstance(abandon, Abandon)
+    assert abandon.reason.startswith(f"{MAX_UNDONE} changes shipped and did not hold")
+
+
 @given(
     count=st.integers(0, 5),
     max_attempts=st.integers(1, 4),
     draws=st.one_of(
-        st.lists(st.sampled_from(Outcome), max_size=60),
+        st.lists(st.sampled_from([o for o in Outcome if o not in AGAIN]), max_size=60),
         st.lists(st.just(Outcome.CONFLICT), max_size=3 * MAX_CONFLICTS),
     ),
 )

@@ -81,10 +81,17 @@ async def _query(sql: str, **parameters: Any) -> list[dict[str, Any]]:
 async def _status(settings: Settings) -> dict[str, dict[str, Any]]:
     stored = (await _query(_COUNTS))[0]
     apps = load_services()
+    asked = [
+        (name, topic, getattr(app, "GROUPS", {}).get(topic, name))
+        for name, app in apps.items()
+        for topic in app.CONSUMES
+    ]
     backlogs = await asyncio.gather(
-        *(backlog(settings, f"outerloop-{name}", app.CONSUMES) for name, app in apps.items())
+        *(backlog(settings, f"outerloop-{group}", [topic]) for _, topic, group in asked)
     )
-    waiting = {name: sum(found.values()) for name, found in zip(apps, backlogs, strict=True)}
+    waiting = dict.fromkeys(apps, 0)
+    for (name, _, _), found in zip(asked, backlogs, strict=True):
+        waiting[name] += sum(found.values())
     letters = await backlog(settings, "outerloop-dlq", dead_letter_topics())
     dead = {topic: n for topic, n in letters.items() if n}
     return {"stored": stored, "records_waiting": waiting, "dead_letters": dead}

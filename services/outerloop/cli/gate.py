@@ -6,18 +6,19 @@ from typing import Annotated
 
 import typer
 
-from outerloop.cli import output
+from outerloop.cli import check, modelmap, output, renew
 from outerloop.cli.output import AsJson
 from outerloop.runtime.errors import UserError
 
-app = typer.Typer(help="Try the gate's decisions on simulated agents.", no_args_is_help=True)
+app = typer.Typer(
+    help="Ask the gate: of a change of yours, of simulated agents, of another model.", no_args_is_help=True
+)
 ScenarioFile = Annotated[Path | None, typer.Option("--scenario", help="a scenario, as JSON")]
 Share = Annotated[float, typer.Option(min=0.001, max=100, help="of the decisions, when there is no scenario")]
 
-
-@app.callback()
-def _group() -> None:
-    """Keep `simulate` a command of its own while it is the only one."""
+app.command("check", cls=check.Check)(check.check)
+app.command("model")(modelmap.model)
+app.command("renew")(renew.renew)
 
 
 @app.command()
@@ -26,7 +27,8 @@ def simulate(*, scenario: ScenarioFile = None, share: Share = 0.1, as_json: AsJs
     if scenario is None:
         _play_table(share, as_json=as_json)
         return
-    from outerloop.gate.simulate import Scenario, run_scenario  # noqa: PLC0415 (see below)
+    from outerloop.gate.simulate.play import run_scenario  # noqa: PLC0415 (see below)
+    from outerloop.gate.simulate.scenario import Scenario  # noqa: PLC0415
 
     try:
         text = scenario.read_bytes()
@@ -41,8 +43,8 @@ def simulate(*, scenario: ScenarioFile = None, share: Share = 0.1, as_json: AsJs
 
 def _play_table(share: float, *, as_json: bool) -> None:
     # Not at the top: scipy takes a second to import, which every other command would wait for.
-    from outerloop.gate.simulate_lives import lives  # noqa: PLC0415
-    from outerloop.gate.simulate_table import table  # noqa: PLC0415
+    from outerloop.gate.simulate.lives import lives  # noqa: PLC0415
+    from outerloop.gate.simulate.table import table  # noqa: PLC0415
 
     rows = [asdict(row) for row in table(share=share)]
     mixed, persistent = lives(share=share)

@@ -38,7 +38,9 @@ def dev(
     if agent:
         env["OUTERLOOP_AGENTS"] = ",".join(agent)
     if script:
-        env |= {"ANTHROPIC_BASE_URL": addresses.model, "ANTHROPIC_API_KEY": "scripted"}
+        # A script has no good and bad days, so a change is tried in one sitting.
+        scripted = {"ANTHROPIC_BASE_URL": addresses.model, "ANTHROPIC_API_KEY": "scripted"}
+        env |= scripted | {"OUTERLOOP_GATE_SITTINGS": "1"}
     model = ScriptedModel(script) if script else None
     stack = local_stack(folder, addresses, model=model, env=env, keep=keep, report=output.say)
 

@@ -32,7 +32,8 @@ def run(name: Annotated[Name, typer.Argument(help="which service")]) -> None:
     """Run one service until SIGTERM; settings come from OUTERLOOP_* variables (see `outerloop settings`)."""
     from outerloop.runtime import service  # noqa: PLC0415 - the other commands need not wait for its imports
 
-    module = load_services()[name.value]
+    # This one alone: a service needs no extra of another one.
+    module = importlib.import_module(f"outerloop.{name.value}.app")
     settings = load(module.SETTINGS)
     asyncio.run(service.run(settings, name.value, lambda bus, db: module.wire(settings, bus, db)))
 

@@ -107,7 +107,8 @@ class Drafter:
         if isinstance(made, Undraftable):
             log.info("no eval for %s: %s", opening.title, made.reason)
             return undraftable(opening, seen), made.reason
-        return drafted(opening, made, [f.trace.trace_id for f in found.failing], self._settings), ""
+        failing = [f.trace.trace_id for f in found.failing]
+        return drafted(opening, made, failing, self._settings.draft_margin), ""
 
     async def _announce(self, record: EvalRecord, reason: str, cause: Delivery | None) -> None:
         if record.state is State.UNDRAFTABLE:

@@ -13,7 +13,6 @@ from outerloop.contracts.v1.eval_pb2 import (
 )
 from outerloop.draft.core.proof import Draft
 from outerloop.draft.evidence import Amount
-from outerloop.draft.settings import DraftSettings
 from outerloop.evals.model import Cassette, Eval, Provenance, RecordedCall, content_sha256
 from outerloop.store.evals import EvalRecord, State
 from outerloop.trace.model import Trace
@@ -32,8 +31,8 @@ class Opening:
     title: str
 
 
-def drafted(opening: Opening, made: Draft, mode_traces: list[str], settings: DraftSettings) -> EvalRecord:
-    """The row of a new draft; `mode_traces` are failing traces of the mode, the oldest first."""
+def drafted(opening: Opening, made: Draft, mode_traces: list[str], margin: float) -> EvalRecord:
+    """The row of a new draft; `mode_traces` are failing ones of the mode, the oldest first."""
     now = datetime.now(UTC)
     eval_ = Eval(
         id=opening.eval_id,
@@ -42,8 +41,7 @@ def drafted(opening: Opening, made: Draft, mode_traces: list[str], settings: Dra
         title=opening.title,
         input={"messages": made.exemplar.input_messages},
         expect=made.expect,
-        trials=settings.eval_trials,
-        passes=settings.eval_passes,
+        margin=margin,
         provenance=Provenance(
             drafted_by=DRAFTER,
             drafted_at=now,

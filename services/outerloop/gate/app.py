@@ -9,20 +9,31 @@ verdicts.
 
 import asyncio
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
 
 from outerloop.contracts.v1 import decision_pb2
 from outerloop.contracts.v1.change_pb2 import ChangeProposed
-from outerloop.contracts.v1.decision_pb2 import VERDICT_SHIP
+from outerloop.contracts.v1.decision_pb2 import VERDICT_SHIP, DecisionReached
+from outerloop.contracts.v1.release_pb2 import EvalReopened
 from outerloop.evals.suite import Entry
-from outerloop.gate.judge import Judge
+from outerloop.gate.core.certificate import Broken
+from outerloop.gate.court.judge import Judge
+from outerloop.gate.court.rows import Rows
+from outerloop.gate.court.waiting import WaitError
+from outerloop.gate.production.reopening import reopen
+from outerloop.gate.production.sentinel import Sentinel
+from outerloop.gate.production.watch import Watch
 from outerloop.gate.settings import GateSettings
+from outerloop.gate.trials.bench import Runner
+from outerloop.gate.trials.dispatch import Dispatch
+from outerloop.gate.trials.runner import Checkouts
+from outerloop.gate.trials.worker import GROUP, REQUESTED, Worker
 from outerloop.runtime import metrics
 from outerloop.runtime.bus import Bus
 from outerloop.runtime.clickhouse import ClickHouse
 from outerloop.runtime.envelope import Delivery, unpack
-from outerloop.runtime.errors import PoisonError, UserError
+from outerloop.runtime.errors import OutageError, PoisonError, UserError
 from outerloop.runtime.git import Repository
 from outerloop.runtime.lookout import look_out
 from outerloop.runtime.service import Background
@@ -30,25 +41,37 @@ from outerloop.runtime.topics import topic_of
 from outerloop.store import changes, decisions, evals
 from outerloop.store.changes import State as ChangeState
 from outerloop.store.evals import State
+from outerloop.trial.backend import sandbox_of
 
 log = logging.getLogger(__name__)
 
 SETTINGS = GateSettings
-CONSUMES = (topic_of(ChangeProposed).name,)
+CHANGES = topic_of(ChangeProposed).name
+CONSUMES = (CHANGES, REQUESTED)
+# Topics that are read in another consumer group than the service's own.
+GROUPS = {REQUESTED: GROUP}
 # A change without a verdict that is so old waits for a person to put something right.
 WAITING_SECONDS = 60.0
+# Until a change is taken up again that could not be judged for another reason than a person's mistake.
+AFTER_OUTAGE = timedelta(seconds=20)
+AGAIN = timedelta(minutes=10)
 
 
 class Gate:
     """The service; see the package."""
 
-    def __init__(self, settings: GateSettings, bus: Bus, db: ClickHouse) -> None:
+    def __init__(
+        self, settings: GateSettings, bus: Bus, db: ClickHouse, runner: Callable[[Checkouts], Runner]
+    ) -> None:
         self._settings = settings
         self._bus = bus
         self._db = db
-        self._judge = Judge(settings, db)
+        rows = Rows(db)
+        self._judge = Judge(settings, rows, rows, runner)
         self._one_at_a_time = asyncio.Lock()
-        bus.subscribe(CONSUMES, self.handle, at_most=1)
+        # By change; forgotten with the process, which costs a look.
+        self._not_before: dict[str, datetime] = {}
+        bus.subscribe((CHANGES,), self.handle, at_most=1)
 
     async def handle(self, batch: Sequence[Delivery]) -> None:
         """Decide on each change once."""
@@ -56,23 +79,39 @@ class Gate:
             await self._settle(unpack(delivery, ChangeProposed), delivery)
 
     async def look(self) -> None:
-        """Take up changes that were left, for as long as the service lives."""
-        await look_out(self._bus, CONSUMES[0], self._settings.repositories(), self.look_at)
+        """Take up changes that were left, for as long as the service lives.
+
+        Raises:
+            UserError: if what is to sign commits cannot.
+        """
+        if key := self._settings.signing_key():
+            await key.check()
+        await look_out(self._bus, CHANGES, self._settings.repositories(), self.look_at)
 
     async def look_at(self, agent: str) -> None:
         """Decide on the changes for an agent that wait for it."""
         for change in await self._waiting(agent):
-            await self._settle(change, None)
+            try:
+                await self._settle(change, None)
+            except Exception:
+                # Whatever is wrong with this one, the next look is for those after it.
+                self._not_before[change.change_id] = datetime.now(UTC) + AGAIN
+                raise
 
     async def _waiting(self, agent: str) -> list[ChangeProposed]:
         """The changes for an agent that were proposed a while ago and have no verdict, the oldest first."""
-        before = datetime.now(UTC) - timedelta(seconds=WAITING_SECONDS)
+        now = datetime.now(UTC)
+        before = now - timedelta(seconds=WAITING_SECONDS)
+        self._not_before = {change: until for change, until in self._not_before.items() if until > now}
         known = await changes.of_agent(self._db, agent)
         settled = {decision.change_id for decision in await decisions.of_agent(self._db, agent)}
         return [
             record.message()
             for record in known
-            if record.state is ChangeState.PROPOSED and record.at < before and record.change_id not in settled
+            if record.state is ChangeState.PROPOSED
+            and record.at < before
+            and record.change_id not in settled
+            and record.change_id not in self._not_before
         ]
 
     async def _settle(self, change: ChangeProposed, cause: Delivery | None) -> None:
@@ -81,6 +120,13 @@ class Gate:
                 return
             try:
                 await self._decide(change, cause)
+            except WaitError as wait:
+                self._not_before[change.change_id] = wait.until
+                log.info("change %s for %s waits: %s", change.change_id, change.agent, wait)
+            except OutageError as outage:
+                # Not Kafka's to bring again: another agent's changes are behind this one.
+                self._not_before[change.change_id] = datetime.now(UTC) + AFTER_OUTAGE
+                log.warning("change %s for %s waits: %s", change.change_id, change.agent, outage)
             except UserError as error:
                 # Nothing is wrong with the change: look() takes it up again.
                 log.warning("change %s for %s waits: %s", change.change_id, change.agent, error)
@@ -97,20 +143,47 @@ class Gate:
             raise PoisonError(f"a change for eval {change.eval_id}, which nobody accepted")
         repository = await Repository.open(url, self._settings.cache / "gate" / change.agent)
         new = Entry(record.eval, record.cassette)
-        decision = await self._judge.judge(repository, branch, change, new)
-        if decision is None or (
-            decision.verdict != VERDICT_SHIP and await decisions.decided(self._db, change.change_id)
+        judged = await self._judge.judge(repository, branch, change, new)
+        if judged is None or (
+            judged.decision.verdict != VERDICT_SHIP and await decisions.decided(self._db, change.change_id)
         ):
             log.info("change %s for %s was decided meanwhile", change.change_id, change.agent)
             return
+        for broken in judged.broken:
+            await self._reopen(judged.decision, broken)
+        decision = judged.decision
         verdict = decision_pb2.Verdict.Name(decision.verdict).removeprefix("VERDICT_").lower()
         log.info("change %s for %s: %s: %s", change.change_id, change.agent, verdict, decision.reason)
-        await self._bus.publish(decision, because=(decision.decision_id, verdict), cause=cause)
+        # The id of a decision is of its content: another change may have had the same.
+        because = (decision.decision_id, change.change_id, verdict)
+        await self._bus.publish(decision, because=because, cause=cause)
         # Last, so that a row says: this verdict is out. A crash before it repeats the same event.
         await decisions.insert(self._db, decision)
         metrics.DECISIONS.labels(verdict).inc()
 
+    async def _reopen(self, decision: DecisionReached, broken: Broken) -> None:
+        """Tell that the base itself fails an earlier eval: it is work for the loop again."""
+        message = EvalReopened(
+            eval_id=broken.eval_id,
+            agent=decision.agent,
+            commit=decision.base_commit,
+            reason=f"the base fails it: {broken.passed} of {broken.trials} trials pass",
+            passed=broken.passed,
+            trials=broken.trials,
+        )
+        if (record := await evals.get(self._db, broken.eval_id)) is not None:
+            message.mode_id = record.mode_id
+        message.reopened_at.CopyFrom(decision.decided_at)
+        await reopen(self._bus, self._db, message, (broken.eval_id, decision.base_commit))
+
 
 def wire(settings: GateSettings, bus: Bus, db: ClickHouse) -> Sequence[Background]:
-    """Subscribe, and name what runs beside."""
-    return (Gate(settings, bus, db).look,)
+    """Subscribe, and name what runs beside: every replica judges, runs trials, and watches what shipped."""
+    dispatch = Dispatch(settings, bus, db)
+    worker = Worker(settings, bus, db, sandbox_of(settings))
+    gate = Gate(settings, bus, db, lambda _: dispatch)
+    watch = Watch(settings, bus, db)
+    beside = (gate.look, dispatch.watch, worker.tend, watch.look)
+    if not settings.gate_sentinel_trials:
+        return beside
+    return (*beside, Sentinel(settings, bus, db, dispatch).look)

@@ -11,6 +11,7 @@ from outerloop.contracts.v1.decision_pb2 import (
     Obstacle,
 )
 from outerloop.gate.core.invariants import violations
+from outerloop.gate.court.undone import rollback_of
 from outerloop.runtime import agentfile
 from outerloop.runtime.agentfile import AgentFile
 from outerloop.runtime.errors import UserError
@@ -41,13 +42,14 @@ class Refused:
     reason: str
 
 
-def decision_id(change_id: str, head: str, patch: str, suite_commit: str, court: str) -> str:
-    """The id of the verdict on exactly this content, judged by this `court`.
+def decision_id(head: str, content: str, suite_commit: str, court: str) -> str:
+    """The id of the verdict on exactly this content, judged by this `court`, whoever proposed it.
 
-    `suite_commit` is "" while there is no suite. `court` is a hash over what else a verdict depends on: the
-    new eval, the rule and the settings that trials run under.
+    `content` is the candidate's tree, or a hash of the patch where it makes none; `suite_commit` is "" while
+    there is no suite. `court` is a hash over what else a verdict depends on: the new eval, the rule and the
+    settings that trials run under. The same content that comes back finds its trials, and so its verdict.
     """
-    bound = (change_id, head, patch_sha256(patch), suite_commit, court)
+    bound = (head, content, suite_commit, court)
     return str(uuid.uuid5(_DECISIONS, "\n".join(bound)))
 
 
@@ -70,8 +72,13 @@ async def prepare(
     head = await repository.resolve(branch)
     if head is None:
         raise UserError(f"the repository of {change.agent} has no branch {branch}: push the agent to it")
-    terms = await _terms(repository, head, change.agent, branch)
-    decision = decision_id(change.change_id, head, change.patch, suite_commit, court)
+    terms = await terms_at(repository, head, change.agent, branch)
+    decision = decision_id(head, patch_sha256(change.patch), suite_commit, court)
+    if undone_by := await rollback_of(repository, suite_commit, patch_sha256(change.patch)):
+        said = (
+            f"this very patch has shipped before, and production took it back with {undone_by}: find another"
+        )
+        return Refused(decision, head, OBSTACLE_INVARIANT, said)
     try:
         tree = await repository.apply(head, change.patch)
     except NotAPatchError as error:
@@ -86,18 +93,18 @@ async def prepare(
         return Refused(
             decision, head, OBSTACLE_INVARIANT, "the change is refused: " + "; ".join(found[:_SAID]) + more
         )
+    decision = decision_id(head, tree, suite_commit, court)
     return Candidate(decision, head, tree, patch_sha256(change.patch), terms)
 
 
-async def _terms(repository: Repository, head: str, agent: str, branch: str) -> AgentFile:
+async def terms_at(repository: Repository, head: str, agent: str, branch: str) -> AgentFile:
+    """The `outerloop.yaml` of `head`.
+
+    Raises:
+        UserError: if there is none that can be used, or it is of another agent or branch.
+    """
+    terms = await agentfile_at(repository, head)
     where = f"{agentfile.NAME} at {head}"
-    content = await repository.show(head, agentfile.NAME)
-    if content is None:
-        raise UserError(f"there is no {where}")
-    try:
-        terms = AgentFile.parse(content.decode(), where)
-    except UnicodeDecodeError as error:
-        raise UserError(f"{where} is not UTF-8") from error
     if terms.agent != agent:
         raise UserError(f"{where} is of the agent {terms.agent!r}, not of {agent!r}")
     if terms.release.branch != branch:
@@ -106,3 +113,19 @@ async def _terms(repository: Repository, head: str, agent: str, branch: str) -> 
             f"`release.branch` to {branch!r}, or end the agent's address in #{terms.release.branch}"
         )
     return terms
+
+
+async def agentfile_at(repository: Repository, commit: str) -> AgentFile:
+    """The `outerloop.yaml` of a commit, of whatever agent.
+
+    Raises:
+        UserError: if there is none that can be used.
+    """
+    where = f"{agentfile.NAME} at {commit}"
+    content = await repository.show(commit, agentfile.NAME)
+    if content is None:
+        raise UserError(f"there is no {where}")
+    try:
+        return AgentFile.parse(content.decode(), where)
+    except UnicodeDecodeError as error:
+        raise UserError(f"{where} is not UTF-8") from error

@@ -2,39 +2,49 @@
 
 from pathlib import Path
 
+from outerloop.gate.court.candidate import Candidate
 from outerloop.gate.settings import GateSettings
-from outerloop.gate.trials import Bench
+from outerloop.gate.trials.runner import Checkouts, environment_for
 from outerloop.runtime.agentfile import AgentFile
 from outerloop.runtime.errors import OutageError, TrialNotRunError, UserError
-from outerloop.trial.backend import check_limits_of, environment_of
+from outerloop.trial.backend import check_limits_of
 from outerloop.trial.checks import Checks, run_checks
+from outerloop.trial.environments import LockError
 from outerloop.trial.sandbox import Sandbox
 
 _SHOWN = 1000  # characters of the tests' output in a reason
 
 
-async def failing_tests(bench: Bench, settings: GateSettings, sandbox: Sandbox) -> str:
+async def failing_tests(
+    candidate: Candidate, checkouts: Checkouts, settings: GateSettings, sandbox: Sandbox
+) -> str:
     """Why the agent's own tests stop the change, "" if they do not.
 
     Raises:
         UserError: if they do not end in time without the change either: then it is not the change.
         OutageError: if they could not be run.
     """
-    checks = await _run(bench.candidate, bench.agentfile, settings, sandbox)
+    agent = candidate.agentfile
+    checkout = await checkouts.at(candidate.tree)
+    try:
+        await environment_for(agent, checkout, settings)
+    except LockError as error:
+        return str(error)
+    checks = await _run(checkout, agent, settings, sandbox)
     said = checks.output[-_SHOWN:]
     if not checks.timed_out:
         return "" if checks.ok else f"the agent's own tests fail: {said}"
     limit = f"{settings.checks_seconds:g} s"
-    if (await _run(bench.tools, bench.agentfile, settings, sandbox)).timed_out:
+    if (await _run(await checkouts.at(candidate.head), agent, settings, sandbox)).timed_out:
         raise UserError(
-            f"the tests of {bench.agentfile.agent} do not end within {limit}, with the change or without it: "
+            f"the tests of {agent.agent} do not end within {limit}, with the change or without it: "
             "make them faster, or OUTERLOOP_CHECKS_SECONDS larger"
         )
     return f"the agent's own tests do not end within {limit} any more: {said}"
 
 
 async def _run(checkout: Path, agent: AgentFile, settings: GateSettings, sandbox: Sandbox) -> Checks:
-    environment, limits = environment_of(settings), check_limits_of(settings)
+    environment, limits = await environment_for(agent, checkout, settings), check_limits_of(settings)
     try:
         return await run_checks(checkout, agent, environment=environment, sandbox=sandbox, limits=limits)
     except TrialNotRunError as error:

@@ -4,9 +4,13 @@
     refs/heads/outerloop/suite         the eval and the certificate, on the suite that was judged
     refs/outerloop/decisions/ID        the release commit of this decision
     refs/outerloop/changes/ID          the same, by change: it ships at most once, on whatever head
+    refs/outerloop/ledger              the entry that gives the reserved error back
 
-The last two must not exist before. After a crash between the push and the event, the ref of the change tells
-that it has shipped: the head has moved by then, so its decision could not be computed again.
+Those of decision and change must not exist before. After a crash between the push and the event, the ref of
+the change tells that it has shipped: the head has moved by then, so its decision could not be computed again.
+
+Where a person merges (`certify`), the branch has it already, perhaps as another commit than the gate's own:
+the decision's ref is at what the branch got, and the change's at the gate's own, which names the certificate.
 """
 
 import re
@@ -17,8 +21,10 @@ from datetime import datetime
 from outerloop.evals import suite as suites
 from outerloop.evals.suite import Entry, Suite, read_suite
 from outerloop.gate.core.certificate import Certificate, sha256
+from outerloop.gate.forge.inert import inert
+from outerloop.gate.release import ledger
 from outerloop.runtime.errors import UserError
-from outerloop.runtime.git import Author, RefUpdate, Repository
+from outerloop.runtime.git import Author, RefMovedError, RefUpdate, Repository, SigningKey
 from outerloop.runtime.git.process import succeed
 
 GATE = Author("outerloop gate", "gate@outerloop.invalid")
@@ -80,7 +86,8 @@ async def already_shipped(repository: Repository, change_id: str) -> Shipped | N
     content = await repository.show(suite, path) if suite and path else None
     if content is None:
         raise UserError(f"the suite has no certificate for {commit}, which shipped change {change_id}")
-    return Shipped(commit, Certificate.from_json(content, path), sha256(content))
+    merged = await repository.resolve(decision_ref(named))
+    return Shipped(merged or commit, Certificate.from_json(content, path), sha256(content))
 
 
 async def ship(
@@ -92,8 +99,11 @@ async def ship(
     entry: Entry,
     diagnosis: str,
     when: datetime,
+    key: SigningKey | None = None,
 ) -> Shipped:
     """Push what `certificate` certifies. The same arguments make the same commits.
+
+    With it the error that was reserved for the change is released, in the same push.
 
     Args:
         repository: the agent's.
@@ -101,44 +111,114 @@ async def ship(
         certificate: the proof; must follow the last one of `suite`.
         suite: what the earlier evals were read from; must still be the head of the suite branch.
         entry: the eval that the change closes, as it was accepted.
-        diagnosis: the proposer's words; data, so nothing in them is taken for a trailer.
-        when: the date of both commits.
+        diagnosis: the proposer's words; data, so nothing in them is taken for a trailer, or acts on a forge.
+        when: the date of all commits.
+        key: what signs them.
 
     Raises:
         RefMovedError: if the branch or the suite has moved, or the change has shipped: nothing was pushed.
         OutageError: if the remote cannot be reached; it may have taken the push (see `already_shipped`).
         UserError: if the eval or the certificate cannot be added to this suite, or the remote refuses.
     """
-    content = certificate.to_json()
-    added = suites.additions(suite, entry, certificate.decision_id, content)
-    release = await repository.commit(
-        certificate.candidate_tree,
-        [certificate.base_commit],
-        release_message(certificate, diagnosis),
-        when=when,
-        author=GATE,
+    release = await release_commit(repository, certificate, diagnosis, when=when, key=key)
+    grown = await _grown(repository, certificate, suite, entry, when=when, key=key)
+    updates = [
+        RefUpdate(f"refs/heads/{branch}", release, certificate.base_commit),
+        grown,
+        *_refs(certificate, release, release),
+    ]
+    if certificate.spending is not None:
+        updates.append(await ledger.releasing(repository, certificate.spending.content, when=when, key=key))
+    await repository.push_atomic(updates)
+    return Shipped(release, certificate, sha256(certificate.to_json()))
+
+
+async def certify(
+    repository: Repository,
+    *,
+    release: str,
+    merged: str,
+    certificate: Certificate,
+    entry: Entry,
+    when: datetime,
+    key: SigningKey | None = None,
+) -> Shipped:
+    """Push the proof of what a person has merged: `release`, which the release branch got as `merged`.
+
+    Raises:
+        RefMovedError: if the suite has moved, or the change has shipped: nothing was pushed.
+        OutageError: if the remote cannot be reached; it may have taken the push (see `already_shipped`).
+        UserError: if the eval or the certificate cannot be added to this suite, or the remote refuses.
+    """
+    suite = await whole_suite(repository)
+    if suite.commit != certificate.suite_commit:
+        raise RefMovedError(f"{suites.REF} is not at {certificate.suite_commit or 'nothing'} any more")
+    grown = await _grown(repository, certificate, suite, entry, when=when, key=key)
+    freed = await freeing(repository, certificate, when=when, key=key)
+    await repository.push_atomic([grown, *_refs(certificate, release, merged), *freed])
+    return Shipped(merged, certificate, sha256(certificate.to_json()))
+
+
+async def release_commit(
+    repository: Repository,
+    certificate: Certificate,
+    diagnosis: str,
+    *,
+    when: datetime,
+    key: SigningKey | None,
+) -> str:
+    """The commit that releases what is certified, on no branch yet."""
+    message = release_message(certificate, diagnosis)
+    parents = [certificate.base_commit]
+    return await repository.commit(
+        certificate.candidate_tree, parents, message, when=when, author=GATE, key=key
     )
-    grown = await repository.commit(
+
+
+async def freeing(
+    repository: Repository, certificate: Certificate, *, when: datetime, key: SigningKey | None
+) -> list[RefUpdate]:
+    """What releases the error that was reserved for a certificate; nothing if that is done."""
+    spending = certificate.spending
+    if spending is None or not (await ledger.read(repository))[0].holds(spending.content):
+        return []
+    return [await ledger.releasing(repository, spending.content, when=when, key=key)]
+
+
+async def _grown(
+    repository: Repository,
+    certificate: Certificate,
+    suite: Suite,
+    entry: Entry,
+    *,
+    when: datetime,
+    key: SigningKey | None,
+) -> RefUpdate:
+    added = suites.additions(suite, entry, certificate.decision_id, certificate.to_json())
+    commit = await repository.commit(
         await repository.tree_with(suite.commit or None, added),
         [suite.commit] if suite.commit else [],
         f"Add eval {certificate.eval_id}\n\n{_trailers(certificate)}",
         when=when,
         author=GATE,
+        key=key,
     )
-    await repository.push_atomic(
-        [
-            RefUpdate(f"refs/heads/{branch}", release, certificate.base_commit),
-            RefUpdate(suites.REF, grown, suite.commit),
-            RefUpdate(decision_ref(certificate.decision_id), release, ""),
-            RefUpdate(change_ref(certificate.change_id), release, ""),
-        ]
-    )
-    return Shipped(release, certificate, sha256(content))
+    return RefUpdate(suites.REF, commit, suite.commit)
+
+
+def _refs(certificate: Certificate, release: str, merged: str) -> list[RefUpdate]:
+    return [
+        RefUpdate(decision_ref(certificate.decision_id), merged, ""),
+        RefUpdate(change_ref(certificate.change_id), release, ""),
+    ]
 
 
 def release_message(certificate: Certificate, diagnosis: str) -> str:
-    """The release commit's message: the diagnosis as subject and body, then the trailers."""
-    text = "".join(letter for letter in diagnosis if letter == "\n" or letter.isprintable()).strip()[:_BODY]
+    """The release commit's message: the diagnosis as subject and body, then the trailers.
+
+    Forges read messages: on the default branch "fixes #1" would close an issue, and "@name" tell somebody.
+    """
+    text = inert(diagnosis[:_BODY]).strip()
     # Quoted: what looks like a trailer of ours in here is none.
     text = re.sub(r"^(?=[ \t]*outerloop-)", "> ", text, flags=re.MULTILINE | re.IGNORECASE)
     first, _, rest = text.partition("\n")

@@ -1,0 +1,185 @@
+"""Hearing: one candidate before the gate, from its screen to the verdict on every claim.
+
+    screen           a few trials of the new eval that count for nothing: a hopeless change spends nothing
+    reproduction     the base is proven to fail the new eval: there is something to mend
+    reservation      the level α is reserved in the ledger, before a trial counts
+    confirmation     every claim, to its verdict or the first one that is blocked
+
+An earlier eval that blocks the change is tried on the base too. If the base fails it today, the world has
+moved: the eval is left out and reopened, and the change is not charged with it. All that is asked is on
+record, so that a hearing that was interrupted goes on where it was.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from datetime import datetime
+
+from outerloop.evals.model import content_sha256
+from outerloop.evals.suite import Entry
+from outerloop.gate.core.base import BaseCheck, Finding, Reproduction
+from outerloop.gate.core.case import Case, Kind, Outcome, Terms, Verdict
+from outerloop.gate.core.certificate import Broken, Reproduced
+from outerloop.gate.core.confirmation import Confirmation
+from outerloop.gate.core.spending import alpha_of
+from outerloop.gate.release import ledger
+from outerloop.gate.release.ledger import Reservation
+from outerloop.gate.trials.bench import Bench, Subject
+from outerloop.gate.trials.hear import Trials
+from outerloop.runtime.envelope import stable_id
+from outerloop.runtime.git import Repository, SigningKey
+from outerloop.store.trials import TrialRecord
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Heard:
+    """What came of a hearing.
+
+    `verdict` is on the claims; None when it did not come to that, because the base does not fail the new
+    eval. `records` are all trials, those of the base included. `reserved` is None when nothing was spent.
+    """
+
+    verdict: Verdict | None
+    records: list[TrialRecord]
+    reserved: Reservation | None = None
+    reproduced: Reproduced | None = None
+    broken: tuple[Broken, ...] = ()
+
+    @property
+    def ships(self) -> bool:
+        """Whether every claim is certified."""
+        return self.verdict is not None and self.verdict.outcome is Outcome.SHIP
+
+
+class Hearing:
+    """Hears one candidate.
+
+    Args:
+        repository: keeps the ledger.
+        trials: has trials made.
+        bench: the candidate, with all evals of the case.
+        terms_sha256: a hash over what every trial depends on besides tree and eval.
+        when: the time that the ledger's entry is given.
+        ledger_known: a commit that the ledger must contain, "" before the first.
+        ledger_ref: which ledger.
+        key: what signs that entry.
+    """
+
+    def __init__(
+        self,
+        repository: Repository,
+        trials: Trials,
+        bench: Bench,
+        *,
+        terms_sha256: str,
+        when: datetime,
+        ledger_known: str,
+        ledger_ref: str = ledger.REF,
+        key: SigningKey | None = None,
+    ) -> None:
+        self._repository = repository
+        self._trials = trials
+        self._bench = bench
+        self._terms_sha256 = terms_sha256
+        self._when = when
+        self._ledger_known = ledger_known
+        self._ledger_ref = ledger_ref
+        self._key = key
+        self._base_records: list[TrialRecord] = []
+
+    async def hear(self, case: Case) -> Heard:
+        """Come to a verdict on `case`, whose evals the bench holds.
+
+        Raises:
+            OutageError: when trials, or the remote that keeps the ledger, are away. What was run counts.
+            SpentError: when the error of the gate's life is spent on failed confirmations.
+        """
+        records = await self._trials.on_record(self._bench.series)
+        if (stopped := await self._screen(case, records)) is not None:
+            return Heard(verdict=stopped, records=records)
+        reproduced = None
+        if case.new is not None:
+            entry = self._bench.entries[case.new.eval_id]
+            check = Reproduction(case.new.eval_id, case.new.bar)
+            reproduced = await self._on_base("reproduction", entry, check)
+            if check.finding is not Finding.BROKEN:
+                return Heard(verdict=None, records=[*records, *self._base_records], reproduced=reproduced)
+        reserved = await ledger.reserve(
+            self._repository,
+            self._bench.series,
+            when=self._when,
+            known=self._ledger_known,
+            ref=self._ledger_ref,
+            key=self._key,
+        )
+        verdict, broken = await self._every_claim(case, Terms(alpha=reserved.alpha), records)
+        return Heard(
+            verdict=verdict,
+            records=[*records, *self._base_records],
+            reserved=reserved,
+            reproduced=reproduced,
+            broken=broken,
+        )
+
+    async def _every_claim(
+        self, case: Case, terms: Terms, records: list[TrialRecord]
+    ) -> tuple[Verdict, tuple[Broken, ...]]:
+        broken: list[Broken] = []
+        while True:
+            verdict = await self._confirm(case, terms, records)
+            stop = verdict.stop
+            if verdict.outcome is not Outcome.REJECT or stop is None or stop.kind is not Kind.PRIOR:
+                return verdict, tuple(broken)
+            bar = next(claim.bar for claim in verdict.claims if claim.name == stop.name)
+            entry, check = self._bench.entries[stop.name], BaseCheck(stop.name, bar, terms.alpha)
+            shown = await self._on_base("base", entry, check)
+            if check.finding is not Finding.BROKEN:
+                return verdict, tuple(broken)
+            sha256 = content_sha256(entry.eval, entry.cassette)
+            counts = {"passed": shown.passed, "trials": shown.trials}
+            broken.append(Broken(eval_id=stop.name, content_sha256=sha256, **counts))
+            case = case.without(stop.name)
+
+    async def _screen(self, case: Case, records: list[TrialRecord]) -> Verdict | None:
+        """The verdict if the screen stops the change."""
+        court = Confirmation(case, Terms(alpha=alpha_of(1)))  # of any: it is not asked beyond the screen
+        await self._trials.hear(
+            _only(self._bench, case), court, lambda: court.screened or _ruled(court), records
+        )
+        step = court.next_trial()
+        return step if isinstance(step, Verdict) and not court.screened else None
+
+    async def _confirm(self, case: Case, terms: Terms, records: list[TrialRecord]) -> Verdict:
+        court = Confirmation(case, terms)
+        await self._trials.hear(_only(self._bench, case), court, lambda: _ruled(court), records)
+        verdict = court.next_trial()
+        assert isinstance(verdict, Verdict)  # noqa: S101 - it is over
+        return verdict
+
+    async def _on_base(self, question: str, entry: Entry, check: Reproduction | BaseCheck) -> Reproduced:
+        """Ask the base; the answer is in `check`, and what it was given by."""
+        said = content_sha256(entry.eval, entry.cassette)
+        series = stable_id(question, self._bench.base_commit, said, self._terms_sha256)
+        base = replace(
+            self._bench,
+            series=series,
+            subject=Subject.BASE,
+            tree=self._bench.base_tree,
+            change_id="",
+            entries={entry.eval.id: entry},
+        )
+        records = await self._trials.on_record(series)
+        await self._trials.hear(base, check, lambda: check.finding is not None, records)
+        self._base_records += records
+        return Reproduced(commit=base.base_commit, passed=check.passed, trials=check.trials)
+
+
+def _ruled(court: Confirmation) -> bool:
+    return isinstance(court.next_trial(), Verdict)
+
+
+def _only(bench: Bench, case: Case) -> Bench:
+    """The bench with the evals of the case alone."""
+    new = [case.new.eval_id] if case.new else []
+    ids = [*new, *(prior.eval_id for prior in case.priors)]
+    entries: Mapping[str, Entry] = {eval_id: bench.entries[eval_id] for eval_id in ids}
+    return replace(bench, entries=entries)

@@ -1,0 +1,135 @@
+"""Matter: one change with what it is judged by: the eval that it is to close, the suite it must not break."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+
+from outerloop.contracts.v1.change_pb2 import ChangeProposed
+from outerloop.evals.model import Eval, content_sha256
+from outerloop.evals.suite import Entry, Suite
+from outerloop.gate.core.case import Case, NewEval
+from outerloop.gate.core.certificate import Certificate, Inherited
+from outerloop.gate.core.fingerprint import MOST_CARRIED, fingerprint, touches
+from outerloop.gate.core.order import prior_evals
+from outerloop.gate.core.standing import Standing, bar_to_close
+from outerloop.gate.court.candidate import Candidate
+from outerloop.gate.court.rows import Past
+from outerloop.runtime.errors import UserError
+from outerloop.runtime.git import Repository
+
+
+@dataclass(frozen=True, kw_only=True)
+class Matter:
+    """What is judged.
+
+    `new` is None for a change that closes no failure, as a person's. `changed` are the paths that it changes,
+    `fingerprints` what each eval depends on at the candidate.
+    """
+
+    change: ChangeProposed
+    candidate: Candidate
+    suite: Suite
+    new: Entry | None
+    changed: tuple[str, ...]
+    fingerprints: Mapping[str, str]
+
+    @cached_property
+    def priors(self) -> dict[str, Entry]:
+        """The earlier evals, by id; one that is to be closed again is not among them."""
+        new = self.new.eval.id if self.new else ""
+        return {entry.eval.id: entry for entry in self.suite.priors(new)}
+
+    @cached_property
+    def entries(self) -> dict[str, Entry]:
+        """All evals that the change is judged by, by id."""
+        return self.priors | ({self.new.eval.id: self.new} if self.new else {})
+
+    @cached_property
+    def contents(self) -> dict[str, str]:
+        """The SHA-256 of the content of each of them."""
+        return {id_: content_sha256(entry.eval, entry.cassette) for id_, entry in self.entries.items()}
+
+    @cached_property
+    def last(self) -> Certificate | None:
+        """The certificate before this change; None for the first.
+
+        Raises:
+            UserError: if it is not what the gate wrote.
+        """
+        content = self.suite.last
+        return None if content is None else Certificate.from_json(content, "the suite's last certificate")
+
+    @cached_property
+    def standings(self) -> Mapping[str, Standing]:
+        """What every eval of the suite must keep, by its id.
+
+        Raises:
+            UserError: if the last certificate does not know one.
+        """
+        standings = self.last.standings if self.last else {}
+        if lost := self.priors.keys() - standings.keys():
+            raise UserError(
+                f"the suite's last certificate knows no bar of eval {min(lost)}: restore the suite's branch"
+            )
+        return standings
+
+    @cached_property
+    def inherited(self) -> tuple[Inherited, ...]:
+        """The earlier evals that the change cannot affect: all they depend on is as it was when proven."""
+        return tuple(
+            Inherited(
+                eval_id=eval_id,
+                content_sha256=self.contents[eval_id],
+                fingerprint=standing.fingerprint,
+                decision_id=standing.proven_by,
+            )
+            for eval_id in self.priors
+            if (standing := self.standings[eval_id]).fingerprint == self.fingerprints[eval_id]
+            and standing.carried < MOST_CARRIED
+        )
+
+    def case(self, past: Past) -> Case:
+        """The claims on the change; which variant a trial draws follows from the decision's id."""
+        held = {inherited.eval_id for inherited in self.inherited}
+        return Case(
+            new=self._to_close(self.new.eval) if self.new else None,
+            priors=prior_evals(
+                {eval_id: self.standings[eval_id] for eval_id in self.priors if eval_id not in held},
+                blocks=past.blocks,
+                decisions=past.decisions,
+                touched=[e for e in self.priors if touches(e, self.changed, self.candidate.agentfile)],
+            ),
+            seed=self.candidate.decision_id,
+        )
+
+    def _to_close(self, new: Eval) -> NewEval:
+        """One that was closed before, and reopened, is closed again at the bar that it has stood at since."""
+        return NewEval(eval_id=new.id, bar=bar_to_close(new.bar, self.standings.get(new.id)))
+
+
+async def matter_of(
+    repository: Repository,
+    change: ChangeProposed,
+    candidate: Candidate,
+    suite: Suite,
+    new: Entry | None,
+    *,
+    terms: str,
+) -> Matter:
+    """The matter, with what each eval depends on. `terms` is a hash over what lies outside the tree."""
+    files = await repository.files(candidate.tree)
+    changed = await repository.changed(candidate.head, candidate.tree)
+    entries = [*suite.entries, *([new] if new else [])]
+    return Matter(
+        change=change,
+        candidate=candidate,
+        suite=suite,
+        new=new,
+        changed=tuple(entry.path for entry in changed),
+        fingerprints={
+            e.eval.id: fingerprint(
+                e.eval.id, content_sha256(e.eval, e.cassette), files, candidate.agentfile, terms
+            )
+            for e in entries
+        },
+    )

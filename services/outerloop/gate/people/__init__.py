@@ -1,0 +1,1 @@
+"""People: what a person asks of the gate from a clone alone."""

@@ -1,0 +1,138 @@
+"""The same gate for people's changes: two commits of a clone, the suite in it, and nothing else.
+
+No Kafka and no ClickHouse: suite and ledger are in the repository, trials on record in a folder. A person may
+change any file, and the `outerloop.yaml` that counts is the changed one; what the change must keep is what
+every change must keep: all evals of the suite, each proven above its bar. The error is of a ledger of its
+own: no number of checks takes anything from what the loop may spend, or the other way round.
+"""
+
+import tempfile
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+
+from outerloop.contracts.v1.change_pb2 import ChangeProposed
+from outerloop.contracts.v1.decision_pb2 import OBSTACLE_TESTS, OBSTACLE_VOID, DecisionReached
+from outerloop.gate.court import says
+from outerloop.gate.court.candidate import Candidate, agentfile_at, decision_id
+from outerloop.gate.court.checks import failing_tests
+from outerloop.gate.court.hearing import Hearing
+from outerloop.gate.court.matter import Matter, matter_of
+from outerloop.gate.court.purse import Unlimited
+from outerloop.gate.court.rows import Past
+from outerloop.gate.court.terms import terms_sha256
+from outerloop.gate.people.clone import commit_in, mirror_of, suite_in
+from outerloop.gate.people.files import Files
+from outerloop.gate.release import ledger
+from outerloop.gate.settings import GateSettings
+from outerloop.gate.trials.bench import Bench, Records, Subject
+from outerloop.gate.trials.hear import Trials, VoidError
+from outerloop.gate.trials.runner import Checkouts, Here
+from outerloop.runtime.envelope import stable_id
+from outerloop.runtime.errors import UserError
+from outerloop.runtime.git import Repository
+from outerloop.store.trials import TrialRecord
+from outerloop.trial.backend import sandbox_of
+
+
+async def check(
+    clone: Path, base: str, head: str, settings: GateSettings, tell: Callable[[TrialRecord], None]
+) -> DecisionReached:
+    """The gate's verdict on what `head` makes of `base` in `clone`. Nothing ships; the ledger is kept there.
+
+    `tell` hears of every trial that is run.
+
+    Raises:
+        UserError: if the clone does not hold what is asked for.
+        OutageError: when the model or the sandbox is away. What was run is on record.
+    """
+    with tempfile.TemporaryDirectory(prefix="check-", ignore_cleanup_errors=True) as scratch:
+        repository, git = await mirror_of(clone, Path(scratch) / "mirror")
+        commits = [await commit_in(clone, name) for name in (base, head)]
+        records = Files(git / "outerloop/trials", tell)
+        matter = await _matter(repository, commits[0], commits[1], settings, records)
+        checkouts = Checkouts(repository, Path(scratch) / "trees")
+        sandbox = sandbox_of(settings)
+        if failing := await failing_tests(matter.candidate, checkouts, settings, sandbox):
+            return says.decision(
+                matter.change, matter.candidate, matter.suite, obstacle=OBSTACLE_TESTS, reason=failing
+            )
+        trials = Trials(
+            Here(settings, sandbox, checkouts, records),
+            records,
+            Unlimited(),
+            at_once=settings.gate_trials_ahead,
+        )
+        try:
+            return await _decide(repository, matter, trials, terms_sha256(settings))
+        except VoidError as void:
+            return says.decision(
+                matter.change, matter.candidate, matter.suite, obstacle=OBSTACLE_VOID, reason=str(void)
+            )
+
+
+async def _decide(repository: Repository, matter: Matter, trials: Trials, terms: str) -> DecisionReached:
+    now = datetime.now(UTC)
+    candidate = matter.candidate
+    bench = Bench(
+        series=candidate.decision_id,
+        subject=Subject.CANDIDATE,
+        agentfile=candidate.agentfile,
+        tree=candidate.tree,
+        base_commit=candidate.head,
+        base_tree=await repository.tree_of(candidate.head),
+        suite_commit=matter.suite.commit,
+        change_id=matter.change.change_id,
+        entries=matter.entries,
+    )
+    hearing = Hearing(
+        repository,
+        trials,
+        bench,
+        terms_sha256=terms,
+        when=now,
+        ledger_known="",
+        ledger_ref=ledger.CHECKS,
+    )
+    heard = await hearing.hear(matter.case(Past()))
+    if heard.ships:
+        freed = await ledger.releasing(repository, candidate.decision_id, when=now, ref=ledger.CHECKS)
+        await repository.push_atomic([freed])
+    return says.verdict(matter, heard)
+
+
+async def _matter(
+    repository: Repository, base: str, head: str, settings: GateSettings, records: Records
+) -> Matter:
+    if not await repository.is_ancestor(base, head):
+        raise UserError(
+            f"{head[:12]} does not contain {base[:12]}: merge or rebase; what is judged is what is released"
+        )
+    suite = await suite_in(repository)
+    terms = await agentfile_at(repository, head)
+    # What an eval depends on is the base's to say, also for a person: it would spare the very trials of it.
+    terms = terms.model_copy(update={"depends": (await agentfile_at(repository, base)).depends})
+    tree = await repository.tree_of(head)
+    decision = await _series(
+        repository, records, decision_id(base, tree, suite.commit, terms_sha256(settings))
+    )
+    return await matter_of(
+        repository,
+        ChangeProposed(change_id=head, agent=terms.agent),
+        Candidate(decision, base, tree, "", terms),
+        suite,
+        None,
+        terms=terms_sha256(settings),
+    )
+
+
+async def _series(repository: Repository, records: Records, content: str) -> str:
+    """The id that the content's trials count for, with an index of the ledger of its own.
+
+    Where the ledger knows the content and no trial of it is here (another machine, a cache that was lost), it
+    would be rolled for a second time at the same level: that is another series, which pays for itself.
+    """
+    spent, _ = await ledger.read(repository, ref=ledger.CHECKS)
+    while spent.holds(content) and not await records.of(content):
+        content = stable_id("again", content)
+    return content

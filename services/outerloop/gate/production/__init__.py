@@ -1,0 +1,1 @@
+"""Production: what shipped is watched there, confirmed, reopened or undone."""

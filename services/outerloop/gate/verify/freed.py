@@ -1,0 +1,48 @@
+"""Freed: error is given back for what was proven, and for nothing else, or every failure were free."""
+
+from collections.abc import Iterator, Mapping
+
+from outerloop.gate.core.case import Kind
+from outerloop.gate.core.certificate import Certificate
+from outerloop.gate.forge.flow import proposed
+from outerloop.gate.verify import dues
+from outerloop.gate.verify.before import claims_of
+from outerloop.gate.verify.branches import Finding, Spent
+from outerloop.gate.verify.claims import unproven
+from outerloop.runtime.git import Repository
+
+
+async def wrongly_freed(
+    repository: Repository, spent: Spent, certified: Mapping[str, Certificate]
+) -> list[Finding]:
+    """The ledger's releases of what is neither certified (by decision) nor proven by a pull request.
+
+    A pull request's error is released when it is opened: it is proven then, whether people merge it or not.
+    What it says of other evals than its own cannot be held against a suite that never had it.
+
+    Raises:
+        UserError: if somebody edited what was proposed.
+    """
+    freed = [each for each in spent.freed if not _is_change(certified.get(each[1]))]
+    proposals = {each.decision_id: each for each in await proposed(repository)} if freed else {}
+    found: list[Finding] = []
+    for commit, content in freed:
+        if content not in proposals:
+            found.append(Finding(commit, f"the ledger releases {content}, which nothing proves"))
+        elif wrong := list(_wrong_with(proposals[content], spent)):
+            said = "; ".join(wrong)
+            found.append(Finding(commit, f"the ledger releases {content}, and in what was proposed {said}"))
+    return found
+
+
+def _is_change(certificate: Certificate | None) -> bool:
+    return certificate is not None and certificate.kind == "change"
+
+
+def _wrong_with(certificate: Certificate, spent: Spent) -> Iterator[str]:
+    spending = certificate.spending
+    held = spent.reservation(spending.ledger_commit, spending.content) if spending else None
+    yield from dues.wrong_spending(certificate, held)
+    yield from unproven(certificate)
+    if not claims_of(certificate, Kind.NEW):
+        yield "nothing is claimed of its eval"

@@ -1,0 +1,129 @@
+"""Proofs: the certificates of the suite branch, one after another, each held against the one before it."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+
+from outerloop.evals.model import Cassette, Eval, content_sha256
+from outerloop.evals.suite import sha256_of
+from outerloop.gate.core.certificate import Certificate, sha256
+from outerloop.gate.core.entries import Renewal
+from outerloop.gate.core.standing import Standing
+from outerloop.gate.verify import claims, inheritance
+from outerloop.gate.verify.before import Before, Held
+from outerloop.gate.verify.branches import Certified, Finding, Spent, ledger_history, suite_history
+from outerloop.gate.verify.clone import FETCH, Clone
+from outerloop.gate.verify.freed import wrongly_freed
+from outerloop.runtime.errors import UserError
+
+
+@dataclass(frozen=True, slots=True)
+class Proof:
+    """A certificate, its claims and standings left out, and what is wrong with it."""
+
+    summary: Certificate
+    added_by: str
+    wrong: tuple[str, ...]
+
+
+@dataclass(slots=True)
+class Proofs:
+    """The certificates by their hashes, who renewed δ, and what is wrong with suite and ledger."""
+
+    by_hash: dict[str, Proof] = field(default_factory=dict)
+    renewals: Sequence[Renewal] = ()
+    found: list[Finding] = field(default_factory=list)
+
+
+@dataclass(slots=True)
+class _Course:
+    """What the suite has come to, on the way through the certificates."""
+
+    evals: dict[str, Held] = field(default_factory=dict)
+    standings: Mapping[str, Standing] = field(default_factory=dict)
+    previous: str = ""
+    earlier: dict[str, Certificate] = field(default_factory=dict)  # by decision
+
+
+async def read_proofs(clone: Clone, asked: Callable[[str, Certificate], bool]) -> Proofs:
+    """All certificates; held against what was before if they, and their hashes, are `asked` for.
+
+    Raises:
+        UserError: if error was spent and the clone has no ledger.
+    """
+    history, found = await suite_history(clone.repository, clone.suite) if clone.suite else ([], [])
+    spent = await ledger_history(clone.repository, clone.ledger) if clone.ledger else None
+    proofs, course = Proofs(found=found), _Course()
+    for each in history:
+        where = f"certificates/{each.decision_id}.json"
+        content = (await clone.repository.blobs([each.blob]))[each.blob]
+        try:
+            certificate = Certificate.from_json(content, where)
+            new = await _new_evals(clone, each)
+        except UserError as error:
+            proofs.found.append(Finding(each.added_by, str(error)))
+            continue
+        if certificate.spending and spent is None:
+            raise UserError(
+                f"no error ledger is here: {FETCH} (if that brings none, somebody has removed it)"
+            )
+        wrong: list[str] = []
+        if asked(sha256(content), certificate):
+            wrong = _wrong(certificate, each, course, new, spent)
+            wrong += await inheritance.wrong_with(clone.repository, certificate, course.earlier)
+        summary = replace(certificate, claims=(), standings={}, inherited=(), broken=())
+        proofs.by_hash[sha256(content)] = Proof(summary, each.added_by, tuple(wrong))
+        course.earlier[certificate.decision_id] = summary
+        course.evals |= new
+        course.standings, course.previous = certificate.standings, sha256(content)
+    if spent is not None:
+        proofs.renewals = spent.renewals
+        proofs.found += spent.found
+        proofs.found += await wrongly_freed(clone.repository, spent, course.earlier)
+    return proofs
+
+
+def _wrong(
+    certificate: Certificate,
+    added: Certified,
+    course: _Course,
+    new: Mapping[str, Held],
+    spent: Spent | None,
+) -> list[str]:
+    before = Before(
+        suite_commit=added.parent,
+        suite_sha256=sha256_of({name: held.content_sha256 for name, held in course.evals.items()}),
+        evals=course.evals,
+        standings=course.standings,
+        previous=course.previous,
+    )
+    spending = certificate.spending
+    reserved = spent.reservation(spending.ledger_commit, spending.content) if spending and spent else None
+    closed = {**course.evals, **new}.get(certificate.eval_id)
+    wrong = claims.wrong_with(certificate, before, closed, reserved)
+    if added.decision_id != certificate.decision_id:
+        wrong.append(f"its file is certificates/{added.decision_id}.json, and not of its decision")
+    wrong += [
+        f"eval {name} came with it, and it closes another" for name in new.keys() - {certificate.eval_id}
+    ]
+    return wrong
+
+
+async def _new_evals(clone: Clone, added: Certified) -> dict[str, Held]:
+    """The evals that came with a certificate, by their ids.
+
+    Raises:
+        UserError: if one is not whole, or cannot be read, or goes by another id than its folder's.
+    """
+    contents = await clone.repository.blobs(added.evals.values())
+    texts = {path: contents[blob].decode(errors="replace") for path, blob in added.evals.items()}
+    held: dict[str, Held] = {}
+    for folder in sorted({path.rpartition("/")[0] for path in texts}):
+        where, tape = f"{folder}/eval.yaml", f"{folder}/cassette.jsonl"
+        if where not in texts or tape not in texts:
+            raise UserError(f"{folder} did not come with both eval.yaml and cassette.jsonl")
+        eval_, cassette = Eval.from_yaml(texts[where], where), Cassette.from_jsonl(texts[tape], tape)
+        name, content = folder.removeprefix("evals/"), content_sha256(eval_, cassette)
+        if eval_.id != name:
+            raise UserError(f"{where}: its id is {eval_.id!r}, not the name of its directory")
+        held[name] = Held(content_sha256=content, bar=eval_.bar, margin=eval_.margin)
+    return held
