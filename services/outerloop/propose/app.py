@@ -9,8 +9,15 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from outerloop.contracts.v1.change_pb2 import ChangeAbandoned
-from outerloop.contracts.v1.decision_pb2 import OBSTACLE_CONFLICT, VERDICT_SHIP, DecisionReached
+from outerloop.contracts.v1.decision_pb2 import (
+    OBSTACLE_CONFLICT,
+    OBSTACLE_NOT_REPRODUCED,
+    OBSTACLE_PERSON,
+    VERDICT_SHIP,
+    DecisionReached,
+)
 from outerloop.contracts.v1.eval_pb2 import EvalAccepted
+from outerloop.contracts.v1.release_pb2 import EvalReopened
 from outerloop.propose import ids, plan
 from outerloop.propose.attempt import Attempts, NoChange
 from outerloop.propose.plan import Abandon, Outcome, next_step
@@ -22,16 +29,17 @@ from outerloop.runtime.errors import UserError
 from outerloop.runtime.lookout import look_out
 from outerloop.runtime.service import Background
 from outerloop.runtime.topics import topic_of
-from outerloop.store import changes, decisions, evals
+from outerloop.store import changes, decisions, evals, releases
 from outerloop.store.changes import ChangeRecord
 from outerloop.store.changes import State as ChangeState
 from outerloop.store.evals import EvalRecord
 from outerloop.store.evals import State as EvalState
+from outerloop.store.releases import Reopening
 
 log = logging.getLogger(__name__)
 
 SETTINGS = ProposeSettings
-CONSUMES = (topic_of(EvalAccepted).name, topic_of(DecisionReached).name)
+CONSUMES = tuple(topic_of(kind).name for kind in (EvalAccepted, EvalReopened, DecisionReached))
 
 
 class Proposer:
@@ -48,11 +56,14 @@ class Proposer:
     async def handle(self, batch: Sequence[Delivery]) -> None:
         """Take the next step for the agent that an event is about."""
         for delivery in batch:
-            if delivery.topic == topic_of(EvalAccepted).name:
-                agent, decided = unpack(delivery, EvalAccepted).agent, None
-            else:
+            decided = None
+            if delivery.topic == topic_of(DecisionReached).name:
                 decided = unpack(delivery, DecisionReached)
                 agent = decided.agent
+            elif delivery.topic == topic_of(EvalReopened).name:
+                agent = unpack(delivery, EvalReopened).agent
+            else:
+                agent = unpack(delivery, EvalAccepted).agent
             try:
                 await self.advance(agent, decided, delivery)
             except UserError as error:
@@ -97,15 +108,20 @@ class Proposer:
         verdicts = {d.change_id: d for d in await decisions.of_agent(self._db, agent)}
         if decided is not None:
             verdicts.setdefault(decided.change_id, decided)
-        given_up = [c.eval_id for c in known if c.state is ChangeState.ABANDONED]
+        again = await releases.reopened(self._db, agent)
+        given_up = [
+            c.eval_id
+            for c in known
+            if c.state is ChangeState.ABANDONED and not _before(c.at, again.get(c.eval_id))
+        ]
         tried = [c for c in known if c.state in {ChangeState.PROPOSED, ChangeState.FAILED}]
-        failed = [c.change_id for c in tried if c.state is ChangeState.FAILED]
+        failed = [c for c in tried if c.state is ChangeState.FAILED]
         step = next_step(
             list(accepted),
             [plan.Change(c.change_id, c.eval_id, c.attempt) for c in tried],
             [
-                *(plan.Decision(d.change_id, _outcome(d)) for d in verdicts.values()),
-                *(plan.Decision(change_id, Outcome.FAILED) for change_id in failed),
+                *(plan.Decision(d.change_id, _outcome(d, again.get(d.eval_id))) for d in verdicts.values()),
+                *(plan.Decision(c.change_id, _failed(c, again.get(c.eval_id))) for c in failed),
             ],
             given_up,
             max_attempts=self._settings.propose_attempts,
@@ -186,7 +202,9 @@ class Proposer:
             attempts=attempts,
             reason=reason,
         )
-        await self._bus.publish(message, because=(record.eval_id, attempts), cause=cause)
+        again = (await releases.reopened(self._db, record.agent)).get(record.eval_id)
+        because = (record.eval_id, attempts, *([again.cause] if again else []))
+        await self._bus.publish(message, because=because, cause=cause)
         row = self._record(record, attempts, ids.change_id(record.eval_id, attempts) + "/abandoned")
         await changes.insert(self._db, replace(row, state=ChangeState.ABANDONED, diagnosis=reason, usd=usd))
 
@@ -196,7 +214,25 @@ def wire(settings: ProposeSettings, bus: Bus, db: ClickHouse) -> Sequence[Backgr
     return (Proposer(settings, bus, db).look,)
 
 
-def _outcome(decision: DecisionReached) -> Outcome:
+def _before(at: datetime, reopening: Reopening | None) -> bool:
+    return reopening is not None and at < reopening.at
+
+
+def _failed(change: ChangeRecord, reopening: Reopening | None) -> Outcome:
+    return Outcome.PAST if _before(change.at, reopening) else Outcome.FAILED
+
+
+_REJECTIONS = {
+    OBSTACLE_CONFLICT: Outcome.CONFLICT,
+    OBSTACLE_NOT_REPRODUCED: Outcome.FINAL,
+    OBSTACLE_PERSON: Outcome.FINAL,
+}
+
+
+def _outcome(decision: DecisionReached, reopening: Reopening | None) -> Outcome:
+    past = _before(decision.decided_at.ToDatetime(UTC), reopening)
     if decision.verdict == VERDICT_SHIP:
-        return Outcome.SHIPPED
-    return Outcome.CONFLICT if decision.obstacle == OBSTACLE_CONFLICT else Outcome.REJECTED
+        return Outcome.UNDONE if past else Outcome.SHIPPED
+    if past:
+        return Outcome.PAST
+    return _REJECTIONS.get(decision.obstacle, Outcome.REJECTED)

@@ -38,7 +38,7 @@ class FailedEval:
 class Attempt:
     """An earlier attempt at this eval, and why nothing shipped: of the gate, or of the session.
 
-    `patch` is "" if the session brought none.
+    `patch` is "" if the session brought none. `undone`: it shipped, and why that was not the end of it.
     """
 
     number: int
@@ -46,6 +46,7 @@ class Attempt:
     patch: str
     reason: str
     failed: tuple[FailedEval, ...] = ()
+    undone: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,8 +72,7 @@ def message(evidence: Evidence, template: str) -> str:
     """The first user message; `template` is prompts/task.md."""
     return Template(template).substitute(
         agent=quote.one_line(evidence.eval.agent, _LINE_CHARS),
-        passes=evidence.eval.passes,
-        trials=evidence.eval.trials,
+        bar=f"{evidence.eval.bar:.0%}",
         title=quote.title(evidence.title, _LINE_CHARS),
         signals=_list([_signal(signal) for signal in evidence.signals], _MOST_SIGNALS),
         expectations=_list(list(evidence.expectations), _MOST_EXPECTATIONS),
@@ -94,9 +94,10 @@ def _attempt(attempt: Attempt) -> str:
     failed = [_failed(eval_) for eval_ in attempt.failed]
     return "\n\n".join(
         [
-            f"### Attempt {attempt.number}: rejected",
+            f"### Attempt {attempt.number}: {'shipped, and did not hold' if attempt.undone else 'rejected'}",
             f"diagnosis: {quote.one_line(attempt.diagnosis, _DIAGNOSIS_CHARS)}",
             quote.fenced(attempt.patch, "diff", _DIFF_CHARS),
+            *([f"production: {quote.one_line(attempt.undone, _ITEM_CHARS)}"] if attempt.undone else []),
             f"gate: {quote.one_line(attempt.reason, _ITEM_CHARS)}"
             + ("\n" + _list(failed, _MOST_FAILED_EVALS) if failed else ""),
         ]

@@ -1,14 +1,16 @@
 """Gathers what a session is told: the mode, the eval, recorded runs, files, and what was tried before."""
 
 from collections.abc import Mapping, Sequence
+from datetime import UTC
 
-from outerloop.contracts.v1.decision_pb2 import DecisionReached
+from outerloop.contracts.v1.decision_pb2 import VERDICT_SHIP, DecisionReached
 from outerloop.evals.grade import describe
 from outerloop.propose.context import Attempt, Evidence, FailedEval
 from outerloop.runtime.clickhouse import ClickHouse
-from outerloop.store import spans, verdicts
+from outerloop.store import releases, spans, verdicts
 from outerloop.store.changes import ChangeRecord, State
 from outerloop.store.evals import EvalRecord
+from outerloop.store.releases import Reopening
 from outerloop.trace.neighbours import neighbours
 
 _FAILING = 20
@@ -29,6 +31,7 @@ async def gather(
     traces = await spans.traces(db, [exemplar, *healthy])
     shown = traces.get(exemplar)
     alike = neighbours(shown, [traces[t] for t in healthy if t in traces]) if shown else []
+    undone = _undone(record.eval_id, decisions, await releases.reopenings(db, record.agent))
     signals = failing.get(exemplar) or next(iter(failing.values()), ())
     return Evidence(
         title=record.title,
@@ -39,7 +42,7 @@ async def gather(
         healthy=alike[0] if alike else None,
         files=files,
         attempts=tuple(
-            _attempt(change, decisions.get(change.change_id))
+            _attempt(change, decisions.get(change.change_id), undone.get(change.change_id, ""))
             for change in changes
             if change.eval_id == record.eval_id
             and (change.state is State.FAILED or change.change_id in decisions)
@@ -47,7 +50,7 @@ async def gather(
     )
 
 
-def _attempt(change: ChangeRecord, decision: DecisionReached | None) -> Attempt:
+def _attempt(change: ChangeRecord, decision: DecisionReached | None, undone: str) -> Attempt:
     if decision is None:  # it failed: there was nothing to decide on
         return Attempt(number=change.attempt, diagnosis="", patch="", reason=change.diagnosis)
     broken = [o for o in decision.outcomes if not o.held]
@@ -57,4 +60,22 @@ def _attempt(change: ChangeRecord, decision: DecisionReached | None) -> Attempt:
         patch=change.patch,
         reason=decision.reason,
         failed=tuple(FailedEval(o.title, o.passed, o.trials, tuple(o.reasons)) for o in broken),
+        undone=undone,
     )
+
+
+def _undone(
+    eval_id: str, decisions: Mapping[str, DecisionReached], reopened: Sequence[Reopening]
+) -> dict[str, str]:
+    """Why each change that shipped for an eval did not hold: all that reopened it before the next one."""
+    shipped = {
+        decision.decided_at.ToDatetime(UTC): change_id
+        for change_id, decision in decisions.items()
+        if decision.eval_id == eval_id and decision.verdict == VERDICT_SHIP
+    }
+    reasons: dict[str, list[str]] = {}
+    for reopening in reopened:
+        before = [at for at in shipped if at < reopening.at]
+        if before and reopening.eval_id == eval_id:
+            reasons.setdefault(shipped[max(before)], []).append(reopening.reason)
+    return {change_id: "; ".join(said) for change_id, said in reasons.items()}

@@ -11,6 +11,9 @@ from enum import StrEnum
 MAX_ATTEMPTS = 8
 # A branch that moves under so many changes will move under the next one too, and each has to be paid for.
 MAX_CONFLICTS = 20
+# Each of them was in production and did harm, or no good, with proof of the contrary: what the gate measures
+# is not what production needs, and the next change would be proven by the same.
+MAX_UNDONE = 2
 
 
 class Outcome(StrEnum):
@@ -19,8 +22,14 @@ class Outcome(StrEnum):
     SHIPPED = "shipped"
     # Everything that speaks against the change itself; an undecided one too, or it would be tried for ever.
     REJECTED = "rejected"
+    # Rejected for what no other change could mend: the base passes the eval, or a person said no.
+    FINAL = "final"
     # There was no patch to judge: the session ended without one.
     FAILED = "failed"
+    # It shipped, and its eval was reopened since: production fails again, or it was rolled back.
+    UNDONE = "undone"
+    # A change that did not ship, before its eval was last reopened: the attempts are counted anew.
+    PAST = "past"
     # The release branch moved under it: no word on the change, so it does not count as an attempt.
     CONFLICT = "conflict"
 
@@ -83,8 +92,8 @@ def next_step(
         changes: all changes of the agent, in the order in which they were proposed; repeats do no harm.
         decisions: all decisions of the agent; of several on one change the last counts, a ship always.
         abandoned: ids of evals that were given up, by the model or by this plan.
-        max_attempts: so many changes rejected or failed, and the eval is abandoned; conflicts have a limit
-            of their own, MAX_CONFLICTS.
+        max_attempts: so many changes rejected or failed, and the eval is abandoned. Conflicts have a limit
+            of their own, MAX_CONFLICTS, and so has what shipped and did not hold, MAX_UNDONE.
     """
     outcomes = _outcomes(decisions)
     if any(change.change_id not in outcomes for change in changes):
@@ -97,19 +106,32 @@ def next_step(
         return Nothing()
     mine = {change.change_id: change for change in changes if change.eval_id == eval_id}
     count = Counter(outcomes[change_id] for change_id in mine)
+    if reason := _hopeless(count, max_attempts):
+        tried_for = count[Outcome.REJECTED] + count[Outcome.FAILED]
+        return Abandon(eval_id, tried_for or len(mine), reason)
+    return Propose(eval_id, 1 + max((change.attempt for change in mine.values()), default=0))
+
+
+def _hopeless(count: Counter[Outcome], max_attempts: int) -> str:
+    """Why an eval is given up, going by what became of its changes; "" if it is not."""
     rejected, failed, conflicts = count[Outcome.REJECTED], count[Outcome.FAILED], count[Outcome.CONFLICT]
+    if count[Outcome.UNDONE] >= MAX_UNDONE:
+        return f"{count[Outcome.UNDONE]} changes shipped and did not hold; a person should look at them"
+    if count[Outcome.FINAL]:
+        why = "the base does not provably fail it, or a person closed its pull request"
+        return f"{why}: see the last decision"
     if rejected + failed >= max_attempts:
         why = f"{rejected} changes were rejected, and {failed} sessions brought none"
-        return Abandon(eval_id, rejected + failed, f"{why}; a person should look at them")
+        return f"{why}; a person should look at them"
     if conflicts >= MAX_CONFLICTS:
         why = f"the release branch moved under {conflicts} changes before they could ship"
-        return Abandon(eval_id, len(mine), f"{why}; a person should look at who else changes the same files")
-    return Propose(eval_id, 1 + max((change.attempt for change in mine.values()), default=0))
+        return f"{why}; a person should look at who else changes the same files"
+    return ""
 
 
 def _outcomes(decisions: Sequence[Decision]) -> dict[str, Outcome]:
     outcomes: dict[str, Outcome] = {}
     for decision in decisions:
-        if outcomes.get(decision.change_id) is not Outcome.SHIPPED:
+        if outcomes.get(decision.change_id) not in {Outcome.SHIPPED, Outcome.UNDONE}:
             outcomes[decision.change_id] = decision.outcome
     return outcomes

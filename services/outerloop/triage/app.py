@@ -11,6 +11,7 @@ from outerloop.contracts.v1.change_pb2 import ChangeAbandoned, ChangeProposed
 from outerloop.contracts.v1.decision_pb2 import VERDICT_SHIP, DecisionReached
 from outerloop.contracts.v1.eval_pb2 import EvalDrafted, EvalUndraftable
 from outerloop.contracts.v1.failure_pb2 import FailureDetected, ModeOpened, Signal
+from outerloop.contracts.v1.release_pb2 import EvalReopened
 from outerloop.contracts.v1.trace_pb2 import TraceSettled
 from outerloop.runtime import metrics
 from outerloop.runtime.bus import Bus
@@ -38,6 +39,7 @@ LIFE: dict[type[Message], State] = {
     ChangeProposed: State.PROPOSED,
     ChangeAbandoned: State.PARKED,
     DecisionReached: State.CLOSED,
+    EvalReopened: State.REGRESSED,
 }
 SETTINGS = TriageSettings
 CONSUMES = (topic_of(TraceSettled).name, *(topic_of(kind).name for kind in LIFE))
@@ -140,7 +142,7 @@ def _account_for(missing: Sequence[Delivery]) -> None:
 
 def _happened(delivery: Delivery, event: Message | None = None) -> datetime | None:
     """When an event happened: as it says itself, else when it was first sent; None when nothing says so."""
-    for field in ("proposed_at", "decided_at"):
+    for field in ("proposed_at", "decided_at", "reopened_at"):
         if event is not None and field in event.DESCRIPTOR.fields_by_name and event.HasField(field):
             at: datetime = getattr(event, field).ToDatetime(UTC)
             return at
