@@ -55,7 +55,7 @@ def assert_closed(output: str) -> dict[str, Any]:
     assert result["modes_found"] == result["modes_closed"] >= 4, output
     assert result["shipped"] == result["modes_closed"]
     assert result["proposals"] == result["shipped"] + result["rejected"]
-    # What is left is the script's disobedience: 2 % of the time that it follows a rule.
+    # What is left is the script's disobedience.
     assert result["failure_rate_now"] < min(0.1, result["failure_rate_day1"] / 2)
     assert result["model"] == "a script, not a model"
     return result
@@ -68,14 +68,14 @@ def git(folder: Path, *arguments: str) -> str:
     ).stdout
 
 
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(700)
 def test_the_loop_closes_also_where_an_earlier_run_left_its_data(tmp_path: Path):
     leftover = tmp_path / "data" / "leftover"
     leftover.parent.mkdir()
     leftover.write_text("from an earlier run")
     (tmp_path / "stack.lock").touch()
-    demo = start(tmp_path, "--requests", "200", "--within", "200")
-    output, _ = demo.communicate(timeout=250)
+    demo = start(tmp_path, "--requests", "200", "--within", "600")
+    output, _ = demo.communicate(timeout=650)
     assert demo.returncode == 0, output
     result = assert_closed(output)
     assert_nothing_left(tmp_path)
@@ -98,10 +98,10 @@ def test_the_loop_closes_also_where_an_earlier_run_left_its_data(tmp_path: Path)
     assert (tmp_path / "trajectory.png").stat().st_size > 10_000
 
 
-@pytest.mark.timeout(400)
+@pytest.mark.timeout(800)
 def test_the_loop_closes_although_each_service_is_killed_in_the_middle_of_its_work(tmp_path: Path):
-    demo = start(tmp_path, "--kill", ",".join(SERVICES), "--within", "350")
-    output, _ = demo.communicate(timeout=380)
+    demo = start(tmp_path, "--kill", ",".join(SERVICES), "--within", "700")
+    output, _ = demo.communicate(timeout=750)
     assert demo.returncode == 0, output
     assert_closed(output)
     for service in SERVICES:
