@@ -5,7 +5,7 @@ UV := $(BIN)/uv
 PROTOS := $(shell find proto -name '*.proto')
 EXAMPLES := helpdesk helpdesk_model helpdesk_traffic helpdesk_demo
 
-.PHONY: help setup demo test check bench-gate format proto lock clean
+.PHONY: help setup demo test check bench-gate bench-life format proto lock clean
 .DEFAULT_GOAL := help
 
 help: ## what there is
@@ -25,7 +25,7 @@ demo: setup ## the whole loop, before your eyes (ARGS="--help" for what can be c
 	@PYTHONPATH=deploy/examples $(BIN)/python -m helpdesk_demo $(ARGS)
 
 test: setup ## unit, integration and end-to-end tests (ARGS="tests/unit" for some of them)
-	$(BIN)/python -m pytest $(ARGS)
+	$(BIN)/python -m pytest --numprocesses auto --dist loadfile $(ARGS)
 
 check: setup ## every gate on the code: lint, types, layers, contracts, lock file
 	$(BIN)/ruff check
@@ -40,6 +40,12 @@ check: setup ## every gate on the code: lint, types, layers, contracts, lock fil
 
 bench-gate: setup ## the gate's statistics beside naive rules (ARGS="--share .05" is short)
 	$(BIN)/python tests/bench/bench_gate.py $(ARGS)
+
+bench-life: setup ## sixty proposals to the gate, measured (ARGS="--kills 50"; "--proposals 4 --evals 2" is short)
+	PYTHONPATH=tests $(BIN)/python -m bench.life $(ARGS)
+
+bench-trials: setup ## a trial's overhead beside Inspect AI and promptfoo (ARGS="--short" without them)
+	PYTHONPATH=tests $(BIN)/python -m bench.bench_trials $(ARGS)
 
 .PHONY: check-drift
 check-drift: setup # what is generated must be what its source says

@@ -37,7 +37,9 @@ def _options() -> Options:
     parser.add_argument("--dir", type=Path, default=Path(".outerloop/demo"), help="data, logs and the plot")
     parser.add_argument("--requests", type=int, default=200, help="customers a day")
     parser.add_argument("--seed", type=int, default=7, help="of traffic and of the scripted model's coins")
-    parser.add_argument("--disobedience", type=float, default=0.02, help="how often the script breaks a rule")
+    parser.add_argument(
+        "--disobedience", type=float, default=0.005, help="how often the script breaks a rule"
+    )
     parser.add_argument("--within", type=float, default=600.0, help="seconds for all of it")
     parser.add_argument("--kill", default="", metavar="SERVICE,…", help="kill -9 these once, amid their work")
     parser.add_argument("--live", action="store_true", help="Anthropic's API in place of the script")

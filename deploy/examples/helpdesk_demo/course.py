@@ -114,7 +114,7 @@ class Course:
         """Keep some traffic going until the loop has nothing left to do."""
         while (await self._watch.ask(_OPEN))[0]["open"]:
             await self._count()
-            await self._production.serve(4, per_second=2, progress=lambda: None)
+            await self._production.serve(2, per_second=0.25, progress=lambda: None)
 
     async def _count(self) -> None:
         self._reached.update((await self._watch.ask(_COUNTS))[0])

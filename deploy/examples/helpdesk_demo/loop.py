@@ -106,6 +106,8 @@ class Demo:
             "OUTERLOOP_OTLP_HTTP_PORT": str(self._otlp_port()),
             "OUTERLOOP_SETTLE_SECONDS": "1.5",
             "OUTERLOOP_MODE_OPENS_AT": "6",
+            "OUTERLOOP_GATE_SITTINGS": "1",  # nobody waits for hours before a screen
+            "OUTERLOOP_DRAFT_MARGIN": "0.4",  # half the trials that evals ask for by default
             **self._model_env(),
         }
         engines = local_stack(

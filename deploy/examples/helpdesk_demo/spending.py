@@ -3,8 +3,8 @@
 import asyncio
 
 from helpdesk_demo.watch import Watch
-from outerloop.propose.prices import Usage, price_of
 from outerloop.runtime.errors import OuterloopError
+from outerloop.runtime.prices import Usage, price_of
 
 AGENT_MODEL = "claude-sonnet-5-5"
 _TOKENS = """
