@@ -16,6 +16,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import outerloop
 from engines.kubernetes.schema import amount
 from outerloop.trial.isolation import find_bubblewrap
 
@@ -89,6 +90,7 @@ class Kubelet:
             *_image(),
             *("--proc", "/proc", "--dev", "/dev"),
             *(part for mount in container["volumeMounts"] for part in self._mount(mount)),
+            *_code(),
             *("--remount-ro", "/", "--chdir", container["workingDir"]),
             *("--setenv", "PATH", path, "--setenv", "KUBERNETES_SERVICE_HOST", "10.0.0.1"),
             *("--", *container["command"]),
@@ -113,3 +115,10 @@ def _image() -> list[str]:
         elif path.name not in OWN and path.is_dir():
             arguments += ["--ro-bind", str(path), str(path)]
     return arguments
+
+
+def _code() -> list[str]:
+    """This environment and our code, where they lie in a folder that a container has of its own (as /tmp)."""
+    needed = {Path(sys.prefix), Path(sys.base_prefix), Path(outerloop.__path__[0]).parent}
+    hidden = [str(path) for path in needed if path.parts[1] in OWN]
+    return [part for path in sorted(hidden) for part in ("--ro-bind", path, path)]
