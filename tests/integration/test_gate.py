@@ -222,7 +222,8 @@ async def looking(gate: Gate, until: Callable[[], bool], seconds: float = 60) ->
         async with asyncio.timeout(seconds):
             while not until():  # noqa: ASYNC110 - the gate sets no event of ours
                 await asyncio.sleep(0.02)
-            assert not task.done()
+            async with gate._one_at_a_time:  # what it is at, to its end: the row comes after the event
+                assert not task.done()
     finally:
         task.cancel()
         with suppress(asyncio.CancelledError):
