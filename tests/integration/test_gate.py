@@ -197,6 +197,11 @@ def eval_of(agent: str, *steps: Any) -> EvalRecord:
             drafted_by="test", drafted_at=datetime(2026, 1, 1, tzinfo=UTC), source_traces=()
         ),
     )
+    return accepted(agent, eval_)
+
+
+def accepted(agent: str, eval_: Eval) -> EvalRecord:
+    """The row of an eval that a person has accepted."""
     return EvalRecord(
         eval_id=eval_.id,
         agent=agent,

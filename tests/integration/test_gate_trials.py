@@ -22,19 +22,20 @@ from google.protobuf.message import Message
 
 from engines.repositories import TEAM, WHEN, advance, agent_repository
 from engines.server import Server
+from integration.test_gate import accepted as accepted_row
 from integration.test_trial import AGENT
 from outerloop.cli import kafka
 from outerloop.contracts.v1.decision_pb2 import VERDICT_REJECT, DecisionReached
 from outerloop.contracts.v1.trial_pb2 import TrialFinished, TrialRequested
-from outerloop.evals.model import Answered, Cassette, Eval, Provenance
+from outerloop.evals.model import Answered, Cassette, Eval, Provenance, content_sha256
 from outerloop.evals.suite import REF, Entry, files_of
 from outerloop.gate.core.case import Trial
-from outerloop.gate.court.terms import terms_sha256
 from outerloop.gate.settings import GateSettings
 from outerloop.gate.trials import dispatch, workbench, worker
 from outerloop.gate.trials.bench import Bench, Subject
 from outerloop.gate.trials.dispatch import FINISHED, Dispatch
 from outerloop.gate.trials.runner import trial_id
+from outerloop.gate.trials.terms import terms_sha256
 from outerloop.gate.trials.worker import REQUESTED, Worker
 from outerloop.runtime.agentfile import AgentFile
 from outerloop.runtime.bus import Bus
@@ -46,8 +47,6 @@ from outerloop.runtime.topics import dead_letter_topic, topics
 from outerloop.store import changes, decisions, evals, trials
 from outerloop.store.changes import ChangeRecord
 from outerloop.store.changes import State as ChangeState
-from outerloop.store.evals import EvalRecord
-from outerloop.store.evals import State as EvalState
 from outerloop.store.migrate import migrate
 from outerloop.trial.isolation import Unconfined
 from outerloop.trial.sandbox import Sandbox
@@ -197,6 +196,7 @@ async def staged(folder: Path, chdb: str, database: str, db: ClickHouse, model: 
         suite_commit="",
         change_id=f"c-{agent}",
         entries={entry.eval.id: entry for entry in entries},
+        contents={entry.eval.id: content_sha256(entry.eval, entry.cassette) for entry in entries},
     )
     values: dict[str, Any] = {
         "agents": f"{agent}={folder / 'remote'}",
@@ -239,23 +239,7 @@ async def accepted(db: ClickHouse, agent: str, name: str, *steps: Any) -> Entry:
             drafted_by="test", drafted_at=datetime(2026, 1, 1, tzinfo=UTC), source_traces=()
         ),
     )
-    record = EvalRecord(
-        eval_id=eval_.id,
-        agent=agent,
-        mode_id="m1",
-        title=name,
-        state=EvalState.ACCEPTED,
-        eval_yaml=eval_.to_yaml(),
-        cassette_jsonl=Cassette().to_jsonl(),
-        content_sha256="",
-        failing_caught=1,
-        failing=1,
-        healthy_passed=1,
-        healthy=1,
-        reviewer="ann",
-        at=datetime.now(UTC),
-    )
-    await evals.insert(db, record)
+    await evals.insert(db, accepted_row(agent, eval_))
     return Entry(eval_, Cassette())
 
 
@@ -363,7 +347,8 @@ async def test_an_earlier_eval_is_read_from_the_suite(stage: Stage) -> None:
     suite = await stage.remote.commit(tree, [], "", when=WHEN, author=TEAM)
     await stage.remote.push_atomic([RefUpdate(REF, suite, "")])
     entries = {"earlier": earlier, "quick": known}
-    stage.bench = replace(stage.bench, suite_commit=suite, entries=entries)
+    contents = {name: content_sha256(entry.eval, entry.cassette) for name, entry in entries.items()}
+    stage.bench = replace(stage.bench, suite_commit=suite, entries=entries, contents=contents)
     for name in entries:
         await stage.worker().handle([stage.asked(name)])
     assert [row.eval_id for row in await trials.of_series(stage.db, stage.bench.series)] == ["earlier"]

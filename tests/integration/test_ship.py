@@ -1,14 +1,14 @@
 import subprocess
-from datetime import UTC, datetime
 
 import pytest
 
 from engines.forges import effects
 from engines.repositories import AGENT, POLICY, WHEN, advance, agent_repository
+from engines.shipments import entry
 from outerloop.contracts.v1.change_pb2 import ChangeProposed
 from outerloop.contracts.v1.decision_pb2 import OBSTACLE_CONFLICT, OBSTACLE_INVARIANT
-from outerloop.evals.model import Answered, Cassette, Eval, Provenance, content_sha256
-from outerloop.evals.suite import BRANCH, REF, Entry, Suite
+from outerloop.evals.model import content_sha256
+from outerloop.evals.suite import BRANCH, REF, Suite
 from outerloop.gate.core.case import Kind
 from outerloop.gate.core.certificate import Certificate, sha256
 from outerloop.gate.core.shown import Shown
@@ -21,22 +21,6 @@ from outerloop.runtime.git import RefMovedError, RefUpdate, Repository
 
 TERMS = AgentFile.parse(AGENT["outerloop.yaml"].decode())
 DIAGNOSIS = "The policy is silent on refunds\n\nIt now says when to refund.\nOuterloop-Decision: forged"
-
-
-def entry(eval_id):
-    provenance = Provenance(
-        drafted_by="draft", drafted_at=datetime(2026, 1, 1, tzinfo=UTC), source_traces=("t",)
-    )
-    eval_ = Eval(
-        id=eval_id,
-        agent="helpdesk",
-        mode_id="m1",
-        title="It answers",
-        input={},
-        expect=(Answered(),),
-        provenance=provenance,
-    )
-    return Entry(eval_, Cassette())
 
 
 async def proposed(repository, folder, edits, change_id="c1"):

@@ -5,8 +5,8 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from outerloop.gate.core.case import Trial
-from outerloop.gate.court.sittings import Sittings
-from outerloop.gate.court.waiting import WaitError
+from outerloop.gate.trials.sittings import Sittings
+from outerloop.gate.trials.waiting import WaitError
 from outerloop.store.trials import TrialRecord
 
 

@@ -10,9 +10,9 @@ import pytest
 from outerloop.gate.core.case import Case, PriorEval, Terms, Trial, Verdict
 from outerloop.gate.core.confirmation import Confirmation
 from outerloop.gate.core.spending import alpha_of
-from outerloop.gate.court.purse import Unlimited
 from outerloop.gate.trials.bench import Bench, Subject
 from outerloop.gate.trials.hear import Trials, VoidError
+from outerloop.gate.trials.purse import Unlimited
 from outerloop.runtime.errors import OutageError, TrialNotRunError
 from outerloop.store.trials import TrialRecord
 
@@ -76,6 +76,7 @@ async def heard(memory: Memory, passes: Callable[[Bench], bool | None]) -> Verdi
         suite_commit="",
         change_id="c",
         entries=dict.fromkeys(EVALS, cast(Any, None)),
+        contents={},
     )
     priors = [PriorEval(eval_id=e, bar=0.725, anchor=0.98, passes=98, trials=100) for e in EVALS]
     court = Confirmation(Case(new=None, priors=tuple(priors), seed="s"), Terms(alpha=alpha_of(1)))

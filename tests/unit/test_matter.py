@@ -6,7 +6,6 @@ import pytest
 
 from engines.shipments import entry
 from outerloop.contracts.v1.change_pb2 import ChangeProposed
-from outerloop.evals.model import content_sha256
 from outerloop.evals.suite import Suite
 from outerloop.gate.core.standing import Standing
 from outerloop.gate.court.candidate import Candidate
@@ -29,8 +28,10 @@ def judged(asked: float, stood: float) -> float:
         ),
         suite=Suite("s", (reopened,) if stood else (), last.to_json()),
         new=reopened,
+        base_tree="b",
+        files=(),
         changed=(),
-        fingerprints={"e1": content_sha256(reopened.eval, reopened.cassette)},
+        terms="",
     )
     new = matter.case(Past()).new
     assert new is not None

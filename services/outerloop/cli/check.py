@@ -15,6 +15,7 @@ from outerloop.contracts.v1.decision_pb2 import VERDICT_INCONCLUSIVE, VERDICT_SH
 from outerloop.gate.settings import GateSettings
 from outerloop.runtime.errors import OuterloopError, UserError
 from outerloop.runtime.settings import load
+from outerloop.store.decisions import verdict_of
 from outerloop.store.trials import TrialRecord
 
 REJECTED, INCONCLUSIVE, COULD_NOT_RUN = 1, 2, 3
@@ -81,7 +82,7 @@ def _show(decision: DecisionReached, form: str) -> None:
         said = MessageToDict(
             decision, preserving_proto_field_name=True, always_print_fields_with_no_presence=True
         )
-        output.emit(said | {"verdict": report.verdict_of(decision)})
+        output.emit(said | {"verdict": verdict_of(decision)})
     elif form == "junit":
         sys.stdout.write(report.junit(decision) + "\n")
     elif form == "markdown":
@@ -99,7 +100,7 @@ def _show(decision: DecisionReached, form: str) -> None:
             for claim in decision.claims
         ]
         output.report(rows, as_json=False, empty="no claim was tried")
-        output.write(f"{report.verdict_of(decision)}{': ' if decision.reason else ''}{decision.reason}")
+        output.write(f"{verdict_of(decision)}{': ' if decision.reason else ''}{decision.reason}")
 
 
 def teller() -> Callable[[TrialRecord], None]:

@@ -12,7 +12,6 @@ import logging
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
 
-from outerloop.contracts.v1 import decision_pb2
 from outerloop.contracts.v1.change_pb2 import ChangeProposed
 from outerloop.contracts.v1.decision_pb2 import VERDICT_SHIP, DecisionReached
 from outerloop.contracts.v1.release_pb2 import EvalReopened
@@ -20,7 +19,6 @@ from outerloop.evals.suite import Entry
 from outerloop.gate.core.certificate import Broken
 from outerloop.gate.court.judge import Judge
 from outerloop.gate.court.rows import Rows
-from outerloop.gate.court.waiting import WaitError
 from outerloop.gate.production.reopening import reopen
 from outerloop.gate.production.sentinel import Sentinel
 from outerloop.gate.production.watch import Watch
@@ -28,6 +26,7 @@ from outerloop.gate.settings import GateSettings
 from outerloop.gate.trials.bench import Runner
 from outerloop.gate.trials.dispatch import Dispatch
 from outerloop.gate.trials.runner import Checkouts
+from outerloop.gate.trials.waiting import WaitError
 from outerloop.gate.trials.worker import GROUP, REQUESTED, Worker
 from outerloop.runtime import metrics
 from outerloop.runtime.bus import Bus
@@ -152,7 +151,7 @@ class Gate:
         for broken in judged.broken:
             await self._reopen(judged.decision, broken)
         decision = judged.decision
-        verdict = decision_pb2.Verdict.Name(decision.verdict).removeprefix("VERDICT_").lower()
+        verdict = decisions.verdict_of(decision)
         log.info("change %s for %s: %s: %s", change.change_id, change.agent, verdict, decision.reason)
         # The id of a decision is of its content: another change may have had the same.
         because = (decision.decision_id, change.change_id, verdict)

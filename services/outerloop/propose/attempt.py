@@ -18,8 +18,8 @@ from outerloop.propose.session import Session
 from outerloop.propose.settings import ProposeSettings
 from outerloop.propose.tools import CheckRun
 from outerloop.propose.workspace import Workspace
-from outerloop.runtime import agentfile, metrics
-from outerloop.runtime.agentfile import AgentFile
+from outerloop.runtime import metrics
+from outerloop.runtime.agentfile import AgentFile, agentfile_at
 from outerloop.runtime.clickhouse import ClickHouse
 from outerloop.runtime.errors import TrialNotRunError, UserError
 from outerloop.runtime.git import Repository
@@ -157,7 +157,6 @@ class Attempts:
 
 async def _base(repository: Repository, branch: str, agent: str) -> tuple[str, AgentFile]:
     commit = await repository.resolve(branch)
-    content = await repository.show(commit, agentfile.NAME) if commit else None
-    if commit is None or content is None:
-        raise UserError(f"the repository of {agent} has no {agentfile.NAME} on branch {branch}")
-    return commit, AgentFile.parse(content.decode(errors="replace"), f"{agentfile.NAME} at {commit}")
+    if commit is None:
+        raise UserError(f"the repository of {agent} has no branch {branch}: push the agent to it")
+    return commit, await agentfile_at(repository, commit)

@@ -7,6 +7,8 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, Field
 
 from outerloop.runtime.documents import Document, parse_yaml
+from outerloop.runtime.errors import UserError
+from outerloop.runtime.git.objects import Objects
 
 NAME = "outerloop.yaml"
 
@@ -84,6 +86,22 @@ class AgentFile(Document):
             UserError: naming `where`, the field and what is wrong with it.
         """
         return parse_yaml(cls, text, where)
+
+
+async def agentfile_at(repository: Objects, commit: str) -> AgentFile:
+    """The `outerloop.yaml` of a commit.
+
+    Raises:
+        UserError: if there is none that can be used.
+    """
+    where = f"{NAME} at {commit}"
+    content = await repository.show(commit, NAME)
+    if content is None:
+        raise UserError(f"there is no {where}")
+    try:
+        return AgentFile.parse(content.decode(), where)
+    except UnicodeDecodeError as error:
+        raise UserError(f"{where} is not UTF-8") from error
 
 
 def is_protected(path: str) -> bool:

@@ -24,10 +24,15 @@ _OUTCOME = ("eval_id", "title", "trials", "passed", "held", "reasons", "divergen
 _CLAIM = ("kind", "name", "state", "bar", "passed", "trials", "log_e_above", "log_e_below")
 
 
+def verdict_of(decision: DecisionReached) -> str:
+    """ship, reject or inconclusive."""
+    return decision_pb2.Verdict.Name(decision.verdict).removeprefix("VERDICT_").lower()
+
+
 async def insert(db: ClickHouse, decision: DecisionReached) -> None:
     """Store a decision whose event is out."""
     row: dict[str, Any] = {name: getattr(decision, name) for name in _TEXTS}
-    row["verdict"] = decision_pb2.Verdict.Name(decision.verdict).removeprefix("VERDICT_").lower()
+    row["verdict"] = verdict_of(decision)
     row["obstacle"] = decision_pb2.Obstacle.Name(decision.obstacle).removeprefix("OBSTACLE_").lower()
     row["outcomes"] = [
         (o.eval_id, o.title, o.trials, o.passed, o.held, list(o.reasons), o.divergences)

@@ -20,10 +20,10 @@ from outerloop.contracts.v1.change_pb2 import ChangeProposed
 from outerloop.contracts.v1.decision_pb2 import VERDICT_SHIP
 from outerloop.gate.core.case import Trial
 from outerloop.gate.court.judge import Judge
-from outerloop.gate.court.purse import Purse, Unlimited
 from outerloop.gate.court.rows import Past
 from outerloop.gate.settings import GateSettings
 from outerloop.gate.trials.bench import Bench
+from outerloop.gate.trials.purse import Purse, Unlimited
 from outerloop.gate.trials.runner import trial_id
 from outerloop.runtime.agentfile import AgentFile
 from outerloop.runtime.git import Author, RefUpdate, Repository, init_bare

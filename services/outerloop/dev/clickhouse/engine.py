@@ -62,7 +62,7 @@ class Engine:
 
     def __init__(self, path: Path) -> None:
         self._path = str(path)
-        self._keeps_open = chdb.connect(self._path)  # type: ignore[no-untyped-call]  # chDB has no annotations
+        self._keeps_open = chdb.connect(self._path)
         facts = self._keeps_open.query("SELECT version(), timezone(), hostName()", "TabSeparated").bytes()
         self.version, self.timezone, self.host = facts.decode().strip().split("\t")
 
@@ -74,7 +74,7 @@ class Engine:
         """
         try:
             statement = parse(query.text)
-            connection = chdb.connect(self._path)  # type: ignore[no-untyped-call]  # as above
+            connection = chdb.connect(self._path)
             try:
                 self._prepare(connection, query, with_parameters=statement.input_format is not None)
                 return _execute(connection, statement, query)

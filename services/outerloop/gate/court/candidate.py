@@ -12,7 +12,7 @@ from outerloop.contracts.v1.decision_pb2 import (
 )
 from outerloop.gate.core.invariants import violations
 from outerloop.gate.court.undone import rollback_of
-from outerloop.runtime import agentfile
+from outerloop.gate.trials.agent import terms_at
 from outerloop.runtime.agentfile import AgentFile
 from outerloop.runtime.errors import UserError
 from outerloop.runtime.git import NotAPatchError, PatchConflictError, Repository
@@ -95,37 +95,3 @@ async def prepare(
         )
     decision = decision_id(head, tree, suite_commit, court)
     return Candidate(decision, head, tree, patch_sha256(change.patch), terms)
-
-
-async def terms_at(repository: Repository, head: str, agent: str, branch: str) -> AgentFile:
-    """The `outerloop.yaml` of `head`.
-
-    Raises:
-        UserError: if there is none that can be used, or it is of another agent or branch.
-    """
-    terms = await agentfile_at(repository, head)
-    where = f"{agentfile.NAME} at {head}"
-    if terms.agent != agent:
-        raise UserError(f"{where} is of the agent {terms.agent!r}, not of {agent!r}")
-    if terms.release.branch != branch:
-        raise UserError(
-            f"{where} releases from {terms.release.branch!r}, and OUTERLOOP_AGENTS says {branch!r}: set "
-            f"`release.branch` to {branch!r}, or end the agent's address in #{terms.release.branch}"
-        )
-    return terms
-
-
-async def agentfile_at(repository: Repository, commit: str) -> AgentFile:
-    """The `outerloop.yaml` of a commit, of whatever agent.
-
-    Raises:
-        UserError: if there is none that can be used.
-    """
-    where = f"{agentfile.NAME} at {commit}"
-    content = await repository.show(commit, agentfile.NAME)
-    if content is None:
-        raise UserError(f"there is no {where}")
-    try:
-        return AgentFile.parse(content.decode(), where)
-    except UnicodeDecodeError as error:
-        raise UserError(f"{where} is not UTF-8") from error

@@ -14,7 +14,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 
-from outerloop.evals.model import content_sha256
 from outerloop.evals.suite import Entry
 from outerloop.gate.core.base import BaseCheck, Finding, Reproduction
 from outerloop.gate.core.case import Case, Kind, Outcome, Terms, Verdict
@@ -134,9 +133,9 @@ class Hearing:
             shown = await self._on_base("base", entry, check)
             if check.finding is not Finding.BROKEN:
                 return verdict, tuple(broken)
-            sha256 = content_sha256(entry.eval, entry.cassette)
             counts = {"passed": shown.passed, "trials": shown.trials}
-            broken.append(Broken(eval_id=stop.name, content_sha256=sha256, **counts))
+            content = self._bench.contents[stop.name]
+            broken.append(Broken(eval_id=stop.name, content_sha256=content, **counts))
             case = case.without(stop.name)
 
     async def _screen(self, case: Case, records: list[TrialRecord]) -> Verdict | None:
@@ -157,8 +156,8 @@ class Hearing:
 
     async def _on_base(self, question: str, entry: Entry, check: Reproduction | BaseCheck) -> Reproduced:
         """Ask the base; the answer is in `check`, and what it was given by."""
-        said = content_sha256(entry.eval, entry.cassette)
-        series = stable_id(question, self._bench.base_commit, said, self._terms_sha256)
+        content = self._bench.contents[entry.eval.id]
+        series = stable_id(question, self._bench.base_commit, content, self._terms_sha256)
         base = replace(
             self._bench,
             series=series,

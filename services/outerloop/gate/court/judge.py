@@ -15,17 +15,17 @@ from outerloop.gate.court.candidate import Candidate, Refused, prepare
 from outerloop.gate.court.checks import failing_tests
 from outerloop.gate.court.hearing import Heard, Hearing
 from outerloop.gate.court.matter import Matter, matter_of
+from outerloop.gate.court.merge import Merge
 from outerloop.gate.court.proof import certificate_of
 from outerloop.gate.court.rows import Docket
 from outerloop.gate.court.says import Judged
-from outerloop.gate.court.sittings import Sittings
-from outerloop.gate.court.terms import GATE_VERSION, terms_sha256
-from outerloop.gate.release.merge import Merge
 from outerloop.gate.release.ship import already_shipped, ship, whole_suite
 from outerloop.gate.settings import GateSettings
-from outerloop.gate.trials.bench import Bench, Records, Runner, Subject
+from outerloop.gate.trials.bench import Records, Runner
 from outerloop.gate.trials.hear import Trials, VoidError
 from outerloop.gate.trials.runner import Checkouts
+from outerloop.gate.trials.sittings import Sittings
+from outerloop.gate.trials.terms import GATE_VERSION, terms_sha256
 from outerloop.runtime.errors import OutageError
 from outerloop.runtime.git import RefMovedError, Repository
 from outerloop.trial.backend import isolation_of, sandbox_of
@@ -148,17 +148,6 @@ class Judge:
 
     async def _hear(self, repository: Repository, matter: Matter, checkouts: Checkouts) -> Heard:
         change, candidate = matter.change, matter.candidate
-        bench = Bench(
-            series=candidate.decision_id,
-            subject=Subject.CANDIDATE,
-            agentfile=candidate.agentfile,
-            tree=candidate.tree,
-            base_commit=candidate.head,
-            base_tree=await repository.tree_of(candidate.head),
-            suite_commit=matter.suite.commit,
-            change_id=change.change_id,
-            entries=matter.entries,
-        )
         proposed_at = change.proposed_at.ToDatetime(UTC)
         spending = matter.last.spending if matter.last else None
         hearing = Hearing(
@@ -170,8 +159,8 @@ class Judge:
                 Sittings(self._settings.gate_sittings, timedelta(hours=self._settings.gate_sitting_hours)),
                 at_once=self._settings.gate_trials_ahead,
             ),
-            bench,
-            terms_sha256=terms_sha256(self._settings),
+            matter.bench(),
+            terms_sha256=matter.terms,
             when=proposed_at,
             ledger_known=spending.ledger_commit if spending else "",
             key=self._settings.signing_key(),

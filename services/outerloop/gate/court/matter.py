@@ -1,6 +1,6 @@
 """Matter: one change with what it is judged by: the eval that it is to close, the suite it must not break."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -14,24 +14,27 @@ from outerloop.gate.core.order import prior_evals
 from outerloop.gate.core.standing import Standing, bar_to_close
 from outerloop.gate.court.candidate import Candidate
 from outerloop.gate.court.rows import Past
+from outerloop.gate.trials.bench import Bench, Subject
 from outerloop.runtime.errors import UserError
-from outerloop.runtime.git import Repository
+from outerloop.runtime.git import Repository, TreeEntry
 
 
 @dataclass(frozen=True, kw_only=True)
 class Matter:
     """What is judged.
 
-    `new` is None for a change that closes no failure, as a person's. `changed` are the paths that it changes,
-    `fingerprints` what each eval depends on at the candidate.
+    `new` is None for a change that closes no failure, as a person's. `base_tree` is the head's, `files` are
+    all of the candidate, `changed` the paths that it changes, `terms` a hash over what lies outside the tree.
     """
 
     change: ChangeProposed
     candidate: Candidate
     suite: Suite
     new: Entry | None
+    base_tree: str
+    files: Sequence[TreeEntry]
     changed: tuple[str, ...]
-    fingerprints: Mapping[str, str]
+    terms: str
 
     @cached_property
     def priors(self) -> dict[str, Entry]:
@@ -48,6 +51,15 @@ class Matter:
     def contents(self) -> dict[str, str]:
         """The SHA-256 of the content of each of them."""
         return {id_: content_sha256(entry.eval, entry.cassette) for id_, entry in self.entries.items()}
+
+    @cached_property
+    def fingerprints(self) -> dict[str, str]:
+        """What each of them depends on at the candidate."""
+        agentfile = self.candidate.agentfile
+        return {
+            eval_id: fingerprint(eval_id, content, self.files, agentfile, self.terms)
+            for eval_id, content in self.contents.items()
+        }
 
     @cached_property
     def last(self) -> Certificate | None:
@@ -102,6 +114,22 @@ class Matter:
             seed=self.candidate.decision_id,
         )
 
+    def bench(self) -> Bench:
+        """What the candidate's trials share: they count for the decision."""
+        candidate = self.candidate
+        return Bench(
+            series=candidate.decision_id,
+            subject=Subject.CANDIDATE,
+            agentfile=candidate.agentfile,
+            tree=candidate.tree,
+            base_commit=candidate.head,
+            base_tree=self.base_tree,
+            suite_commit=self.suite.commit,
+            change_id=self.change.change_id,
+            entries=self.entries,
+            contents=self.contents,
+        )
+
     def _to_close(self, new: Eval) -> NewEval:
         """One that was closed before, and reopened, is closed again at the bar that it has stood at since."""
         return NewEval(eval_id=new.id, bar=bar_to_close(new.bar, self.standings.get(new.id)))
@@ -116,20 +144,15 @@ async def matter_of(
     *,
     terms: str,
 ) -> Matter:
-    """The matter, with what each eval depends on. `terms` is a hash over what lies outside the tree."""
-    files = await repository.files(candidate.tree)
+    """The matter. `terms` is a hash over what lies outside the tree."""
     changed = await repository.changed(candidate.head, candidate.tree)
-    entries = [*suite.entries, *([new] if new else [])]
     return Matter(
         change=change,
         candidate=candidate,
         suite=suite,
         new=new,
+        base_tree=await repository.tree_of(candidate.head),
+        files=await repository.files(candidate.tree),
         changed=tuple(entry.path for entry in changed),
-        fingerprints={
-            e.eval.id: fingerprint(
-                e.eval.id, content_sha256(e.eval, e.cassette), files, candidate.agentfile, terms
-            )
-            for e in entries
-        },
+        terms=terms,
     )

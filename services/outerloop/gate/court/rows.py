@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Protocol
 
-from outerloop.gate.court.purse import DailyBudget, Purse
+from outerloop.gate.trials.purse import DailyBudget, Purse
 from outerloop.runtime.agentfile import AgentFile
 from outerloop.runtime.clickhouse import ClickHouse
 from outerloop.store import decisions, trials

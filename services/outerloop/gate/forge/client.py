@@ -6,6 +6,7 @@ The token is sent to this address alone, so redirects are not followed, and is i
 import json
 import time
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any, TypeVar
 
 import aiohttp
@@ -15,6 +16,7 @@ from yarl import URL
 from outerloop.runtime.errors import OutageError, UserError
 
 TOKEN = "OUTERLOOP_GATE_FORGE_TOKEN"  # noqa: S105 - the name of a setting
+PAGE = 100  # the most that GitHub and GitLab list at once
 _SECONDS = 60.0
 _MAX_ANSWER = 32 * 1024 * 1024
 _SAID = 500
@@ -122,6 +124,43 @@ class Client:
     def _clean(self, text: str) -> str:
         hidden = text.replace(self._token.get_secret_value(), "***")
         return "".join(letter if letter.isprintable() else " " for letter in hidden)
+
+
+@dataclass(frozen=True, slots=True)
+class Resource:
+    """What the API keeps at `path` (escaped); `may` names the permission that its calls take."""
+
+    client: Client
+    path: str
+    may: str
+    headers: Mapping[str, str]
+
+    async def call(
+        self,
+        method: str,
+        path: str,
+        *,
+        query: Mapping[str, str] | None = None,
+        body: Mapping[str, str | bool] | None = None,
+    ) -> Any:
+        """As `Client.call`, below this path."""
+        whole = self.path + path
+        return await self.client.call(
+            method, whole, may=self.may, headers=self.headers, query=query, body=body
+        )
+
+    async def listed(
+        self, path: str, shape: TypeAdapter[list[T]], query: Mapping[str, str] | None = None
+    ) -> list[T]:
+        """All that is listed at `path`, page after page. Raises as `Client.call`."""
+        found: list[T] = []
+        while len(found) % PAGE == 0:
+            of_page = {**(query or {}), "per_page": str(PAGE), "page": str(len(found) // PAGE + 1)}
+            page = shaped(shape, await self.call("GET", path, query=of_page))
+            if not page:
+                break
+            found += page
+        return found
 
 
 def shaped(shape: TypeAdapter[T], answer: Any) -> T:

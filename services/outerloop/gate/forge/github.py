@@ -1,12 +1,10 @@
 """Pull requests on GitHub, by its REST API; github.com and GitHub Enterprise alike."""
 
 import re
-from collections.abc import Mapping
-from typing import Any
 
 from pydantic import BaseModel, TypeAdapter
 
-from outerloop.gate.forge.client import Client, RefusedError, shaped
+from outerloop.gate.forge.client import PAGE, Client, RefusedError, Resource, shaped
 from outerloop.gate.forge.model import AlreadyOpenError, PullRequest, State, Text, chosen
 from outerloop.runtime.errors import UserError
 
@@ -17,7 +15,6 @@ _HEADERS = {
     "User-Agent": "outerloop-gate",
 }
 _MAY = "`Pull requests: write` (fine-grained token) or the scope `repo` (classic one)"
-_PAGE = 100
 
 
 class _Repository(BaseModel):
@@ -64,14 +61,13 @@ class GitHub:
     """The pull requests of `project` (OWNER/NAME); see `Forge`."""
 
     def __init__(self, client: Client, project: str) -> None:
-        self._client = client
-        self._repository = f"/repos/{project}"
+        self._at = Resource(client, f"/repos/{project}", _MAY, _HEADERS)
         self._owner = project.partition("/")[0]
 
     async def find(self, head: str, base: str) -> PullRequest | None:
         """See `Forge`."""
-        query = {"head": f"{self._owner}:{head}", "base": base, "state": "all", "per_page": str(_PAGE)}
-        answer = await self._call("GET", "/pulls", query=query)
+        query = {"head": f"{self._owner}:{head}", "base": base, "state": "all", "per_page": str(PAGE)}
+        answer = await self._at.call("GET", "/pulls", query=query)
         # GitHub leaves out a filter that it does not understand, and a fork may have a branch of that name.
         return chosen(
             [
@@ -85,7 +81,7 @@ class GitHub:
         """See `Forge`."""
         body = {"title": text.title, "body": text.body, "head": head, "base": base}
         try:
-            answer = await self._call("POST", "/pulls", body=body)
+            answer = await self._at.call("POST", "/pulls", body=body)
         except RefusedError as error:
             if re.search(r"pull request already exists", error.said, re.IGNORECASE):
                 raise AlreadyOpenError(str(error)) from error
@@ -94,35 +90,17 @@ class GitHub:
 
     async def rewrite(self, number: int, text: Text) -> None:
         """See `Forge`."""
-        await self._call("PATCH", f"/pulls/{number}", body={"title": text.title, "body": text.body})
+        await self._at.call("PATCH", f"/pulls/{number}", body={"title": text.title, "body": text.body})
 
     async def comments(self, number: int) -> list[str]:
         """See `Forge`."""
-        found: list[str] = []
-        while len(found) % _PAGE == 0:
-            query = {"per_page": str(_PAGE), "page": str(len(found) // _PAGE + 1)}
-            page = shaped(_COMMENTS, await self._call("GET", f"/issues/{number}/comments", query=query))
-            if not page:
-                break
-            found += [comment.body or "" for comment in page]
-        return found
+        found = await self._at.listed(f"/issues/{number}/comments", _COMMENTS)
+        return [comment.body or "" for comment in found]
 
     async def comment(self, number: int, body: str) -> None:
         """See `Forge`."""
-        await self._call("POST", f"/issues/{number}/comments", body={"body": body})
+        await self._at.call("POST", f"/issues/{number}/comments", body={"body": body})
 
     async def close(self, number: int) -> None:
         """See `Forge`."""
-        await self._call("PATCH", f"/pulls/{number}", body={"state": "closed"})
-
-    async def _call(
-        self,
-        method: str,
-        path: str,
-        *,
-        query: Mapping[str, str] | None = None,
-        body: Mapping[str, str | bool] | None = None,
-    ) -> Any:
-        return await self._client.call(
-            method, self._repository + path, may=_MAY, headers=_HEADERS, query=query, body=body
-        )
+        await self._at.call("PATCH", f"/pulls/{number}", body={"state": "closed"})

@@ -1,19 +1,16 @@
 """Merge requests on GitLab, by version 4 of its REST API; gitlab.com and self-managed alike."""
 
-from collections.abc import Mapping
-from typing import Any
 from urllib.parse import quote
 
 from pydantic import BaseModel, TypeAdapter
 
-from outerloop.gate.forge.client import Client, RefusedError, shaped
+from outerloop.gate.forge.client import PAGE, Client, RefusedError, Resource, shaped
 from outerloop.gate.forge.model import AlreadyOpenError, PullRequest, State, Text, chosen
 from outerloop.runtime.errors import UserError
 
 _HEADERS = {"User-Agent": "outerloop-gate"}
 _MAY = "the scope `api` and the role Developer"
 _STATES = {"opened": State.OPEN, "locked": State.MERGING, "merged": State.MERGED, "closed": State.CLOSED}
-_PAGE = 100
 
 
 class _Merge(BaseModel):
@@ -56,13 +53,12 @@ class GitLab:
     """The merge requests of `project` (GROUP/…/NAME); see `Forge`."""
 
     def __init__(self, client: Client, project: str) -> None:
-        self._client = client
-        self._merges = f"/projects/{quote(project, safe='')}/merge_requests"
+        self._at = Resource(client, f"/projects/{quote(project, safe='')}/merge_requests", _MAY, _HEADERS)
 
     async def find(self, head: str, base: str) -> PullRequest | None:
         """See `Forge`."""
         query = {"source_branch": head, "target_branch": base, "state": "all", "scope": "all"}
-        answer = await self._call("GET", "", query={**query, "per_page": str(_PAGE)})
+        answer = await self._at.call("GET", "", query={**query, "per_page": str(PAGE)})
         return chosen(
             [
                 merge.pull_request()
@@ -76,7 +72,7 @@ class GitLab:
         """See `Forge`."""
         branches = {"source_branch": head, "target_branch": base}
         try:
-            answer = await self._call(
+            answer = await self._at.call(
                 "POST", "", body={**branches, **_said(text), "remove_source_branch": True}
             )
         except RefusedError as error:
@@ -88,39 +84,20 @@ class GitLab:
 
     async def rewrite(self, number: int, text: Text) -> None:
         """See `Forge`."""
-        await self._call("PUT", f"/{number}", body=_said(text))
+        await self._at.call("PUT", f"/{number}", body=_said(text))
 
     async def comments(self, number: int) -> list[str]:
         """See `Forge`."""
-        found: list[str] = []
-        while len(found) % _PAGE == 0:
-            page = {"per_page": str(_PAGE), "page": str(len(found) // _PAGE + 1)}
-            query = {"sort": "asc", "order_by": "created_at", **page}
-            notes = shaped(_NOTES, await self._call("GET", f"/{number}/notes", query=query))
-            if not notes:
-                break
-            found += [note.body for note in notes]
-        return found
+        oldest_first = {"sort": "asc", "order_by": "created_at"}
+        return [note.body for note in await self._at.listed(f"/{number}/notes", _NOTES, oldest_first)]
 
     async def comment(self, number: int, body: str) -> None:
         """See `Forge`."""
-        await self._call("POST", f"/{number}/notes", body={"body": body})
+        await self._at.call("POST", f"/{number}/notes", body={"body": body})
 
     async def close(self, number: int) -> None:
         """See `Forge`."""
-        await self._call("PUT", f"/{number}", body={"state_event": "close"})
-
-    async def _call(
-        self,
-        method: str,
-        path: str,
-        *,
-        query: Mapping[str, str] | None = None,
-        body: Mapping[str, str | bool] | None = None,
-    ) -> Any:
-        return await self._client.call(
-            method, self._merges + path, may=_MAY, headers=_HEADERS, query=query, body=body
-        )
+        await self._at.call("PUT", f"/{number}", body={"state_event": "close"})
 
 
 def _said(text: Text) -> dict[str, str | bool]:

@@ -14,20 +14,21 @@ from pathlib import Path
 from outerloop.contracts.v1.change_pb2 import ChangeProposed
 from outerloop.contracts.v1.decision_pb2 import OBSTACLE_TESTS, OBSTACLE_VOID, DecisionReached
 from outerloop.gate.court import says
-from outerloop.gate.court.candidate import Candidate, agentfile_at, decision_id
+from outerloop.gate.court.candidate import Candidate, decision_id
 from outerloop.gate.court.checks import failing_tests
 from outerloop.gate.court.hearing import Hearing
 from outerloop.gate.court.matter import Matter, matter_of
-from outerloop.gate.court.purse import Unlimited
 from outerloop.gate.court.rows import Past
-from outerloop.gate.court.terms import terms_sha256
 from outerloop.gate.people.clone import commit_in, mirror_of, suite_in
 from outerloop.gate.people.files import Files
 from outerloop.gate.release import ledger
 from outerloop.gate.settings import GateSettings
-from outerloop.gate.trials.bench import Bench, Records, Subject
+from outerloop.gate.trials.bench import Records
 from outerloop.gate.trials.hear import Trials, VoidError
+from outerloop.gate.trials.purse import Unlimited
 from outerloop.gate.trials.runner import Checkouts, Here
+from outerloop.gate.trials.terms import terms_sha256
+from outerloop.runtime.agentfile import agentfile_at
 from outerloop.runtime.envelope import stable_id
 from outerloop.runtime.errors import UserError
 from outerloop.runtime.git import Repository
@@ -64,39 +65,27 @@ async def check(
             at_once=settings.gate_trials_ahead,
         )
         try:
-            return await _decide(repository, matter, trials, terms_sha256(settings))
+            return await _decide(repository, matter, trials)
         except VoidError as void:
             return says.decision(
                 matter.change, matter.candidate, matter.suite, obstacle=OBSTACLE_VOID, reason=str(void)
             )
 
 
-async def _decide(repository: Repository, matter: Matter, trials: Trials, terms: str) -> DecisionReached:
+async def _decide(repository: Repository, matter: Matter, trials: Trials) -> DecisionReached:
     now = datetime.now(UTC)
-    candidate = matter.candidate
-    bench = Bench(
-        series=candidate.decision_id,
-        subject=Subject.CANDIDATE,
-        agentfile=candidate.agentfile,
-        tree=candidate.tree,
-        base_commit=candidate.head,
-        base_tree=await repository.tree_of(candidate.head),
-        suite_commit=matter.suite.commit,
-        change_id=matter.change.change_id,
-        entries=matter.entries,
-    )
     hearing = Hearing(
         repository,
         trials,
-        bench,
-        terms_sha256=terms,
+        matter.bench(),
+        terms_sha256=matter.terms,
         when=now,
         ledger_known="",
         ledger_ref=ledger.CHECKS,
     )
     heard = await hearing.hear(matter.case(Past()))
     if heard.ships:
-        freed = await ledger.releasing(repository, candidate.decision_id, when=now, ref=ledger.CHECKS)
+        freed = await ledger.releasing(repository, matter.candidate.decision_id, when=now, ref=ledger.CHECKS)
         await repository.push_atomic([freed])
     return says.verdict(matter, heard)
 
@@ -113,16 +102,15 @@ async def _matter(
     # What an eval depends on is the base's to say, also for a person: it would spare the very trials of it.
     terms = terms.model_copy(update={"depends": (await agentfile_at(repository, base)).depends})
     tree = await repository.tree_of(head)
-    decision = await _series(
-        repository, records, decision_id(base, tree, suite.commit, terms_sha256(settings))
-    )
+    sha256 = terms_sha256(settings)
+    decision = await _series(repository, records, decision_id(base, tree, suite.commit, sha256))
     return await matter_of(
         repository,
         ChangeProposed(change_id=head, agent=terms.agent),
         Candidate(decision, base, tree, "", terms),
         suite,
         None,
-        terms=terms_sha256(settings),
+        terms=sha256,
     )
 
 

@@ -6,22 +6,23 @@ and no error is spent; see `core.modelmap`.
 
 import tempfile
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from outerloop.contracts.v1.change_pb2 import ChangeProposed
 from outerloop.gate.core.modelmap import MapTerms, ModelMap, Place
 from outerloop.gate.core.order import prior_evals
-from outerloop.gate.court.candidate import Candidate, agentfile_at
+from outerloop.gate.court.candidate import Candidate
 from outerloop.gate.court.matter import matter_of
-from outerloop.gate.court.purse import Unlimited
-from outerloop.gate.court.terms import terms_sha256
 from outerloop.gate.people.clone import commit_in, mirror_of, suite_in
 from outerloop.gate.people.files import Files
 from outerloop.gate.settings import GateSettings
 from outerloop.gate.trials.bench import Bench, Subject
 from outerloop.gate.trials.hear import Trials
+from outerloop.gate.trials.purse import Unlimited
 from outerloop.gate.trials.runner import Checkouts, Here
+from outerloop.gate.trials.terms import terms_sha256
+from outerloop.runtime.agentfile import agentfile_at
 from outerloop.runtime.envelope import stable_id
 from outerloop.store.trials import TrialRecord
 from outerloop.trial.backend import sandbox_of
@@ -69,18 +70,8 @@ async def chart(
             None,
             terms=sha256,
         )
-        bench = Bench(
-            series=stable_id("model map", commit, matter.suite.commit, sha256),
-            subject=Subject.BASE,
-            agentfile=terms,
-            tree=tree,
-            base_commit=commit,
-            base_tree=tree,
-            suite_commit=matter.suite.commit,
-            change_id="",
-            entries=matter.priors,
-            model=model,
-        )
+        series = stable_id("model map", commit, matter.suite.commit, sha256)
+        bench = replace(matter.bench(), series=series, subject=Subject.BASE, model=model)
         records = Files(git / "outerloop/trials", tell)
         runner = Here(settings, sandbox_of(settings), Checkouts(repository, Path(scratch) / "trees"), records)
         court = ModelMap(prior_evals(matter.standings, blocks={}, decisions=0), MapTerms())

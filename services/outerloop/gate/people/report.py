@@ -3,15 +3,10 @@
 from collections.abc import Sequence
 from xml.etree import ElementTree as ET
 
-from outerloop.contracts.v1 import decision_pb2
 from outerloop.contracts.v1.decision_pb2 import VERDICT_SHIP, ClaimShown, DecisionReached
+from outerloop.store.decisions import verdict_of
 
 _MARKS = {"certified": "✅", "blocked": "❌", "open": "❔"}
-
-
-def verdict_of(decision: DecisionReached) -> str:
-    """ship, reject or inconclusive."""
-    return decision_pb2.Verdict.Name(decision.verdict).removeprefix("VERDICT_").lower()
 
 
 def junit(decision: DecisionReached) -> str:

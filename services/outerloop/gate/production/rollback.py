@@ -14,9 +14,10 @@ from importlib.metadata import version
 from outerloop.evals import suite as suites
 from outerloop.evals.suite import Suite
 from outerloop.gate.core.certificate import Certificate
-from outerloop.gate.court.candidate import patch_sha256, terms_at
+from outerloop.gate.court.candidate import patch_sha256
 from outerloop.gate.court.undone import rollback_ref
 from outerloop.gate.release.ship import GATE, release_message, whole_suite
+from outerloop.gate.trials.agent import terms_at
 from outerloop.runtime.agentfile import AgentFile, is_protected
 from outerloop.runtime.envelope import stable_id
 from outerloop.runtime.errors import OutageError, UserError

@@ -6,8 +6,8 @@ Owns      the table sentinel_days.
 """
 
 import logging
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime
 
 from outerloop.contracts.v1.change_pb2 import ChangeProposed
@@ -16,15 +16,16 @@ from outerloop.gate.core.case import Trial
 from outerloop.gate.core.drift import Stratum
 from outerloop.gate.core.once import Once
 from outerloop.gate.core.sentinel import Detector, drawn, watched
-from outerloop.gate.court.candidate import Candidate, terms_at
+from outerloop.gate.court.candidate import Candidate
 from outerloop.gate.court.matter import Matter, matter_of
 from outerloop.gate.court.rows import Rows
-from outerloop.gate.court.terms import terms_sha256
-from outerloop.gate.court.waiting import WaitError
 from outerloop.gate.release.ship import whole_suite
 from outerloop.gate.settings import GateSettings
-from outerloop.gate.trials.bench import Bench, Runner, Subject
+from outerloop.gate.trials.agent import terms_at
+from outerloop.gate.trials.bench import Runner, Subject
 from outerloop.gate.trials.hear import Trials
+from outerloop.gate.trials.terms import terms_sha256
+from outerloop.gate.trials.waiting import WaitError
 from outerloop.runtime import metrics
 from outerloop.runtime.bus import Bus
 from outerloop.runtime.clickhouse import ClickHouse
@@ -77,15 +78,13 @@ class Sentinel:
         agentfile = await terms_at(repository, head, agent, branch)
         candidate = Candidate("", head, await repository.tree_of(head), "", agentfile)
         matter = await matter_of(repository, ChangeProposed(agent=agent), candidate, suite, None, terms=terms)
+        parts = self._parts(matter, today)
         try:
-            passed = await self._try(matter, today)
+            passed = await self._try(matter, parts, today)
         except WaitError as wait:
             log.info("the sentinel of %s waits: %s", agent, wait)
             return
-        days = [
-            self._day(matter, part, passed, before.get(part.stratum.name), today)
-            for part in self._parts(matter, today)
-        ]
+        days = [self._day(matter, part, passed, before.get(part.stratum.name), today) for part in parts]
         for day in days:
             if day.alarm:
                 await self._alarm(day)
@@ -101,19 +100,13 @@ class Sentinel:
             for stratum in watched([matter.standings[eval_id].anchor for eval_id in ids])
         ]
 
-    async def _try(self, matter: Matter, today: date) -> Mapping[str, bool]:
+    async def _try(self, matter: Matter, parts: Sequence[_Stratum], today: date) -> Mapping[str, bool]:
         """Whether each drawn eval passes today."""
-        agentfile = matter.candidate.agentfile
-        chosen = [eval_id for part in self._parts(matter, today) for eval_id in part.drawn]
-        bench = Bench(
+        chosen = [eval_id for part in parts for eval_id in part.drawn]
+        bench = replace(
+            matter.bench(),
             series=stable_id("sentinel", matter.change.agent, today.isoformat(), matter.candidate.head),
             subject=Subject.BASE,
-            agentfile=agentfile,
-            tree=matter.candidate.tree,
-            base_commit=matter.candidate.head,
-            base_tree=matter.candidate.tree,
-            suite_commit=matter.suite.commit,
-            change_id="",
             # No others: what was drawn earlier today, under another setting, is on record too.
             entries={eval_id: matter.priors[eval_id] for eval_id in chosen},
         )
@@ -121,7 +114,7 @@ class Sentinel:
         trials = Trials(
             self._runner,
             self._rows,
-            self._rows.purse(agentfile),
+            self._rows.purse(matter.candidate.agentfile),
             at_once=self._settings.gate_trials_ahead,
         )
         heard = await trials.on_record(bench.series)

@@ -7,11 +7,11 @@ from outerloop.contracts.v1.release_pb2 import (
     Finding,
 )
 from outerloop.gate.core.watch import Counts
-from outerloop.gate.court.candidate import terms_at
 from outerloop.gate.court.undone import rollback_ref
 from outerloop.gate.forge.flow import parents_of
 from outerloop.gate.production.finding import Found, Teller
 from outerloop.gate.production.rollback import Stands, Undone, is_undone, roll_back
+from outerloop.gate.trials.agent import terms_at
 from outerloop.runtime.git import Repository, SigningKey
 from outerloop.store.releases import Shipped
 

@@ -25,7 +25,8 @@ class Bench:
     `series` is what they count for: the decision's id for a candidate; for a base an id of the question that
     is asked of it. `tree` is under trial, made by `change_id` ("": the base itself) on `base_commit` (with
     `base_tree`), whose tools answer what a cassette does not hold. `suite_commit` ("": none) has the earlier
-    evals of `entries`. `model` takes the place of the one that the agent asks for, unless it is "".
+    evals of `entries`; `contents` are the hashes of their content, by id. `model` takes the place of the one
+    that the agent asks for, unless it is "".
     """
 
     series: str
@@ -37,6 +38,7 @@ class Bench:
     suite_commit: str
     change_id: str
     entries: Mapping[str, Entry]
+    contents: Mapping[str, str]
     model: str = ""
 
 

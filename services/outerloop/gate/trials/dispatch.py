@@ -13,12 +13,11 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from outerloop.contracts.v1.trial_pb2 import TrialFinished, TrialRequested
-from outerloop.evals.model import content_sha256
 from outerloop.gate.core.case import Trial
-from outerloop.gate.court.terms import terms_sha256
 from outerloop.gate.settings import GateSettings
 from outerloop.gate.trials.bench import Bench
 from outerloop.gate.trials.runner import trial_id
+from outerloop.gate.trials.terms import terms_sha256
 from outerloop.runtime import metrics
 from outerloop.runtime.bus import Bus
 from outerloop.runtime.clickhouse import ClickHouse
@@ -156,13 +155,12 @@ class Dispatch:
 
 
 def _request(bench: Bench, trial: Trial, terms: str) -> TrialRequested:
-    entry = bench.entries[trial.eval_id]
     return TrialRequested(
         trial_id=trial_id(bench.series, trial),
         series=bench.series,
         agent=bench.agentfile.agent,
         eval_id=trial.eval_id,
-        eval_sha256=content_sha256(entry.eval, entry.cassette),
+        eval_sha256=bench.contents[trial.eval_id],
         number=trial.index,
         variant=trial.variant,
         base_commit=bench.base_commit,

@@ -7,10 +7,10 @@ from dataclasses import replace
 from typing import Protocol
 
 from outerloop.gate.core.case import Trial
-from outerloop.gate.court.purse import Purse
-from outerloop.gate.court.sittings import ONE, Sittings
-from outerloop.gate.court.waiting import WaitError
 from outerloop.gate.trials.bench import Bench, Records, Runner, Subject
+from outerloop.gate.trials.purse import Purse
+from outerloop.gate.trials.sittings import ONE, Sittings
+from outerloop.gate.trials.waiting import WaitError
 from outerloop.runtime import metrics
 from outerloop.runtime.envelope import stable_id
 from outerloop.runtime.errors import OutageError, OuterloopError, TrialNotRunError

@@ -18,11 +18,11 @@ from aiohttp import ClientSession
 from outerloop.contracts.v1.trial_pb2 import TrialRequested
 from outerloop.evals.model import Cassette, Eval, content_sha256
 from outerloop.evals.suite import Entry
-from outerloop.gate.court.candidate import terms_at
-from outerloop.gate.court.terms import terms_sha256
 from outerloop.gate.settings import GateSettings
+from outerloop.gate.trials.agent import terms_at
 from outerloop.gate.trials.bench import Bench, Records, Subject
 from outerloop.gate.trials.runner import Checkouts, Here
+from outerloop.gate.trials.terms import terms_sha256
 from outerloop.runtime.agentfile import AgentFile
 from outerloop.runtime.clickhouse import ClickHouse
 from outerloop.runtime.errors import OuterloopError, TrialNotRunError, UserError
@@ -168,6 +168,7 @@ def _bench(site: Site, request: TrialRequested) -> Bench:
         suite_commit=request.suite_commit,
         change_id=request.change_id,
         entries={request.eval_id: site.entries[request.eval_sha256]},
+        contents={request.eval_id: request.eval_sha256},
     )
 
 

@@ -6,8 +6,7 @@ from pathlib import Path
 
 from outerloop.evals import suite as suites
 from outerloop.gate.release import ledger
-from outerloop.runtime import agentfile
-from outerloop.runtime.agentfile import AgentFile
+from outerloop.runtime.agentfile import agentfile_at
 from outerloop.runtime.errors import UserError
 from outerloop.runtime.git import Repository
 from outerloop.runtime.git.process import run
@@ -72,20 +71,7 @@ async def _release_branch(repository: Repository) -> str:
     head = await _commit(repository, "HEAD")
     if not head:
         raise UserError("HEAD is at no commit whose outerloop.yaml names the release branch: use --branch")
-    return (await terms_at(repository, head)).release.branch
-
-
-async def terms_at(repository: Repository, base: str) -> AgentFile:
-    """The `outerloop.yaml` of a commit.
-
-    Raises:
-        UserError: if it has none that can be read.
-    """
-    where = f"{agentfile.NAME} at {base}"
-    content = await repository.show(base, agentfile.NAME)
-    if content is None:
-        raise UserError(f"there is no {where}")
-    return AgentFile.parse(content.decode(errors="replace"), where)
+    return (await agentfile_at(repository, head)).release.branch
 
 
 async def _tip(repository: Repository, branch: str) -> str:

@@ -7,8 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from outerloop.gate.core.certificate import Certificate
 from outerloop.gate.core.fingerprint import depends
-from outerloop.gate.verify.clone import terms_at
-from outerloop.runtime.agentfile import AgentFile
+from outerloop.runtime.agentfile import AgentFile, agentfile_at
 from outerloop.runtime.errors import UserError
 from outerloop.runtime.git import GitError, Repository
 
@@ -24,8 +23,8 @@ async def wrong_with(
             found += [f"eval {name} is inherited from {decision_id}, which no one reached" for name in evals]
             continue
         try:
-            terms = await terms_at(repository, certificate.base_commit)
-            then = await terms_at(repository, earlier[decision_id].base_commit)
+            terms = await agentfile_at(repository, certificate.base_commit)
+            then = await agentfile_at(repository, earlier[decision_id].base_commit)
             tree = earlier[decision_id].candidate_tree
             changes = await repository.changed(tree, certificate.candidate_tree)
         except (GitError, UserError) as error:

@@ -7,8 +7,7 @@ from dataclasses import dataclass
 from outerloop.gate.core.certificate import Certificate
 from outerloop.gate.core.invariants import violations
 from outerloop.gate.production.rollback import inverse
-from outerloop.gate.verify.clone import terms_at
-from outerloop.runtime.agentfile import AgentFile, is_protected
+from outerloop.runtime.agentfile import AgentFile, agentfile_at, is_protected
 from outerloop.runtime.errors import UserError
 from outerloop.runtime.git import PatchConflictError, Repository
 from outerloop.runtime.git.process import succeed
@@ -92,7 +91,7 @@ async def wrong_with(
         return found
     base = release.parents[0]
     try:
-        terms = await terms_at(repository, base)
+        terms = await agentfile_at(repository, base)
     except UserError as error:
         return [*found, f"what it may change cannot be told: {error}"]
     if terms.agent != certificate.agent:

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 
 from outerloop.gate.core.case import Trial
-from outerloop.gate.court.waiting import WaitError
+from outerloop.gate.trials.waiting import WaitError
 from outerloop.store.trials import TrialRecord
 
 TRIALS = 24

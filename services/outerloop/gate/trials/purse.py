@@ -4,7 +4,7 @@ import time
 from datetime import timedelta
 from typing import Protocol
 
-from outerloop.gate.court.waiting import WaitError
+from outerloop.gate.trials.waiting import WaitError
 from outerloop.runtime.agentfile import NAME, AgentFile
 from outerloop.runtime.clickhouse import ClickHouse
 from outerloop.store.spending import spent_usd, today

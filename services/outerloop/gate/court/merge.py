@@ -14,7 +14,6 @@ from outerloop.evals.suite import Entry
 from outerloop.gate.core.certificate import Certificate
 from outerloop.gate.court import says
 from outerloop.gate.court.says import Judged
-from outerloop.gate.court.waiting import WaitError
 from outerloop.gate.forge import (
     Fate,
     Followed,
@@ -31,6 +30,7 @@ from outerloop.gate.forge import (
 )
 from outerloop.gate.release.ship import GATE, certify, freeing, release_commit, whole_suite
 from outerloop.gate.settings import GateSettings
+from outerloop.gate.trials.waiting import WaitError
 from outerloop.runtime.git import RefMovedError, RefUpdate, Repository
 
 # Between two looks at what waits for a person; a look takes one to three calls of the forge's API.
