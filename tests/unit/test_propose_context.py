@@ -10,8 +10,9 @@ from hypothesis import strategies as st
 
 from outerloop.evals.grade import describe
 from outerloop.evals.model import Answered, Eval, Provenance, ToolCalled
-from outerloop.propose import prompts, quote
+from outerloop.propose import prompts
 from outerloop.propose.context import Attempt, Evidence, FailedEval, message
+from outerloop.trace import quote
 from outerloop.trace.model import Span, Trace
 from outerloop.trace.signal import Signal
 

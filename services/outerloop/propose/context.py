@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from string import Template
 
 from outerloop.evals.model import Eval
-from outerloop.propose import quote
+from outerloop.trace import quote
 from outerloop.trace.model import Trace
 from outerloop.trace.signal import Signal
 

@@ -18,12 +18,12 @@ from anthropic.types import Message, ToolUseBlock
 from outerloop.propose.conversation import Blocks, Conversation
 from outerloop.propose.meter import Meter
 from outerloop.propose.paths import RefusedError
-from outerloop.propose.provider import ask
-from outerloop.propose.quote import clip
 from outerloop.propose.record import Ended, GaveUp, Limits, Proposed, Step
 from outerloop.propose.tools import Finish, GiveUp, RunTests, Toolbox
 from outerloop.propose.workspace import MAX_RESULT_CHARS, Workspace
-from outerloop.runtime.prices import Price, Usage
+from outerloop.runtime.prices import Price
+from outerloop.runtime.provider import ask, usage_of
+from outerloop.trace.quote import clip
 
 _NUDGE = "You act only by calling tools. Go on; end with finish or give_up."
 # What the provider says to a conversation that has grown too long.
@@ -100,8 +100,10 @@ class Session:
         """One call of the model."""
         number = meter.steps + 1
         started = time.perf_counter()
-        response = await ask(self._client, conversation.request(), f"step {number}")
-        usage = _usage(response.usage)
+        response = await ask(
+            self._client, conversation.request(), f"step {number}", setting="OUTERLOOP_PROPOSE_MODEL"
+        )
+        usage = usage_of(response.usage)
         step = Step(
             number=number,
             content=cast("Blocks", [block.to_dict(mode="json") for block in response.content]),
@@ -168,9 +170,3 @@ def _result(call: ToolUseBlock, text: str, *, is_error: bool = False) -> dict[st
         "content": clip(text, 2 * MAX_RESULT_CHARS) if text.strip() else "[blank]",
         "is_error": is_error,
     }
-
-
-def _usage(said: anthropic.types.Usage) -> Usage:
-    """Tokens as the Messages API counts them."""
-    written, read = said.cache_creation_input_tokens or 0, said.cache_read_input_tokens or 0
-    return Usage(said.input_tokens, said.output_tokens, written, read)

@@ -14,9 +14,9 @@ from anthropic.types import ToolParam
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from outerloop.propose.paths import RefusedError
-from outerloop.propose.quote import clip
 from outerloop.propose.workspace import MAX_RESULT_CHARS, Workspace
 from outerloop.runtime.errors import TrialNotRunError
+from outerloop.trace.quote import clip
 
 _Path = Annotated[str, Field(description="Relative to the root of the repository.", max_length=1_000)]
 _Folder = Annotated[str, Field(description="Only below this folder; empty for everywhere.", max_length=1_000)]

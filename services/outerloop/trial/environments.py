@@ -16,8 +16,10 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
+from outerloop.runtime.agentfile import AgentFile
 from outerloop.runtime.errors import OutageError, UserError
 from outerloop.runtime.settings import ModelSettings
+from outerloop.trial.backend import environment_of
 from outerloop.trial.isolation import Bubblewrap, Unconfined
 from outerloop.trial.sandbox import Sandbox
 from outerloop.trial.spec import MIB, Completed, Limits, Spec
@@ -37,6 +39,22 @@ _AWAY = re.compile(
 
 class LockError(UserError):
     """The lock file cannot be installed; says why. It is the fault of whoever wrote it."""
+
+
+async def environment_for(agent: AgentFile, checkout: Path, settings: ModelSettings) -> Path:
+    """The Python environment of an agent at a checkout: what its lock file says, or that of the settings.
+
+    Raises:
+        LockError: when the lock file is not there, or cannot be installed.
+        OutageError: when the package index is away.
+    """
+    name = agent.environment.lock
+    if not name:
+        return environment_of(settings)
+    lock = checkout / name
+    if not await asyncio.to_thread(lock.is_file):
+        raise LockError(f"outerloop.yaml: environment.lock: there is no file {name}")
+    return await prepared(await asyncio.to_thread(lock.read_bytes), settings)
 
 
 async def prepared(lock: bytes, settings: ModelSettings) -> Path:

@@ -4,12 +4,12 @@ from pathlib import Path
 
 from outerloop.gate.court.candidate import Candidate
 from outerloop.gate.settings import GateSettings
-from outerloop.gate.trials.runner import Checkouts, environment_for
+from outerloop.gate.trials.runner import Checkouts
 from outerloop.runtime.agentfile import AgentFile
 from outerloop.runtime.errors import OutageError, TrialNotRunError, UserError
 from outerloop.trial.backend import check_limits_of
 from outerloop.trial.checks import Checks, run_checks
-from outerloop.trial.environments import LockError
+from outerloop.trial.environments import LockError, environment_for
 from outerloop.trial.sandbox import Sandbox
 
 _SHOWN = 1000  # characters of the tests' output in a reason

@@ -10,12 +10,11 @@ from aiohttp import ClientSession
 from outerloop.gate.core.case import Trial
 from outerloop.gate.settings import GateSettings
 from outerloop.gate.trials.bench import Bench, Records
-from outerloop.runtime.agentfile import AgentFile
 from outerloop.runtime.envelope import stable_id
 from outerloop.runtime.git import Repository
 from outerloop.store.trials import TrialRecord
-from outerloop.trial.backend import environment_of, limits_of
-from outerloop.trial.environments import LockError, prepared
+from outerloop.trial.backend import limits_of
+from outerloop.trial.environments import environment_for
 from outerloop.trial.run import TrialSpec, run_trial
 from outerloop.trial.sandbox import Sandbox
 
@@ -39,22 +38,6 @@ class Checkouts:
                 await self._repository.checkout(tree, making)
                 making.rename(path)
         return path
-
-
-async def environment_for(agent: AgentFile, checkout: Path, settings: GateSettings) -> Path:
-    """The Python environment of an agent at a checkout: what its lock file says, or that of the settings.
-
-    Raises:
-        LockError: when the lock file is not there, or cannot be installed.
-        OutageError: when the package index is away.
-    """
-    name = agent.environment.lock
-    if not name:
-        return environment_of(settings)
-    lock = checkout / name
-    if not await asyncio.to_thread(lock.is_file):
-        raise LockError(f"outerloop.yaml: environment.lock: there is no file {name}")
-    return await prepared(await asyncio.to_thread(lock.read_bytes), settings)
 
 
 class Here:

@@ -6,6 +6,7 @@ from anthropic.types import Message
 from anthropic.types.message_create_params import MessageCreateParamsNonStreaming
 
 from outerloop.runtime.errors import OutageError, UserError
+from outerloop.runtime.prices import Usage
 
 # Connection, 429, 5xx and 529, after the SDK's own retries, which keep to retry-after. A key that is refused
 # or not paid for is no fault of the message either: it waits until somebody has seen to it.
@@ -21,8 +22,10 @@ _AWAY = (
 )
 
 
-async def ask(client: AsyncAnthropic, request: MessageCreateParamsNonStreaming, where: str) -> Message:
-    """The model's message.
+async def ask(
+    client: AsyncAnthropic, request: MessageCreateParamsNonStreaming, where: str, *, setting: str
+) -> Message:
+    """The model's message; `setting` is the variable that named the model.
 
     Raises:
         OutageError: the provider is away, or will not serve us now.
@@ -34,9 +37,13 @@ async def ask(client: AsyncAnthropic, request: MessageCreateParamsNonStreaming, 
     except _AWAY as error:
         raise OutageError(f"the model provider is away ({where}): {error}") from error
     except anthropic.NotFoundError as error:
-        raise UserError(
-            f"OUTERLOOP_PROPOSE_MODEL: the provider does not know {request['model']!r}"
-        ) from error
+        raise UserError(f"{setting}: the provider does not know {request['model']!r}") from error
     except anthropic.APIStatusError as error:
         error.add_note(where)
         raise
+
+
+def usage_of(said: anthropic.types.Usage) -> Usage:
+    """Tokens as the Messages API counts them."""
+    written, read = said.cache_creation_input_tokens or 0, said.cache_read_input_tokens or 0
+    return Usage(said.input_tokens, said.output_tokens, written, read)
