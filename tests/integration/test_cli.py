@@ -163,6 +163,8 @@ def test_topics_are_those_of_the_contracts(nowhere: Shell) -> None:
     rows = {row["topic"]: row for row in nowhere.json("topics")}
     assert set(rows) == set(topics())
     assert rows["outerloop.trace.settled.v1"]["readers"] == ["triage"]
+    assert rows["outerloop.trial.finished.v1"]["writer"] == "gate"
+    assert rows["outerloop.trial.finished.v1"]["hear"] == ["gate"]
     assert rows["outerloop.mode.opened.v1"]["dead_letters"] == ["outerloop.mode.opened.v1.draft.dlq"]
     assert rows["otlp_spans"]["key"] == "the sender's"
     assert "outerloop.mode.opened.v1" in nowhere.run("topics").stdout

@@ -86,6 +86,7 @@ EXAMPLES: list[Message] = [
         partitions=12,
         retention=RETENTION_WEEK,
         purpose="a mode opened",
+        writer="triage",
     ),
     SIGNAL,
     PROOF,
@@ -279,6 +280,7 @@ def test_a_declared_topic_is_whole(message: Message) -> None:
     assert spec.partitions >= 1
     assert spec.retention in {"week", "forever"}
     assert spec.purpose
+    assert spec.writer in {"ingest", "triage", "draft", "propose", "gate", "person"}
     assert spec.message == message.DESCRIPTOR.full_name
 
 

@@ -109,3 +109,35 @@ def test_agents_are_repositories_with_a_branch(monkeypatch: pytest.MonkeyPatch) 
 def test_every_variable_says_what_it_means() -> None:
     silent = [name for name, meaning in known_variables().items() if not meaning]
     assert silent == []
+
+
+def test_a_secured_kafka_is_told_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OUTERLOOP_KAFKA_SECURITY", "SASL_SSL")
+    monkeypatch.setenv("OUTERLOOP_KAFKA_USERNAME", "ingest")
+    with pytest.raises(UserError, match="OUTERLOOP_KAFKA_USERNAME and OUTERLOOP_KAFKA_PASSWORD"):
+        load(Settings)
+    monkeypatch.setenv("OUTERLOOP_KAFKA_PASSWORD", "s3cret")
+    settings = load(Settings)
+    assert "s3cret" not in repr(settings)
+    options = settings.kafka_client_options()
+    assert options.pop("ssl_context")
+    assert options == {
+        "bootstrap_servers": "127.0.0.1:9092",
+        "security_protocol": "SASL_SSL",
+        "sasl_mechanism": "SCRAM-SHA-512",
+        "sasl_plain_username": "ingest",
+        "sasl_plain_password": "s3cret",
+    }
+
+
+def test_half_of_a_certificate_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OUTERLOOP_KAFKA_CERTIFICATE", "/tls/tls.crt")
+    with pytest.raises(UserError, match="OUTERLOOP_KAFKA_CERTIFICATE_KEY"):
+        load(Settings)
+
+
+def test_a_certificate_that_cannot_be_read_is_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("OUTERLOOP_KAFKA_SECURITY", "SSL")
+    monkeypatch.setenv("OUTERLOOP_KAFKA_CA", str(tmp_path / "ca.pem"))
+    with pytest.raises(UserError, match="OUTERLOOP_KAFKA_CA"):
+        load(Settings).kafka_client_options()

@@ -53,7 +53,7 @@ class _Producer(AIOKafkaProducer):  # type: ignore[misc]  # aiokafka has no type
 def producer(settings: Settings) -> AIOKafkaProducer:
     """A producer for whole traces, which are large. To a topic that is missing it raises UserError."""
     return _Producer(
-        bootstrap_servers=settings.kafka,
+        **settings.kafka_client_options(),
         acks="all",
         compression_type="zstd",
         max_request_size=MAX_RECORD_BYTES,
@@ -69,7 +69,7 @@ async def create_topics(
     configs: Mapping[str, dict[str, str]] | None = None,
 ) -> list[str]:
     """Create the topics that are missing; names those it created. `configs`: Kafka's own, by topic."""
-    admin = AIOKafkaAdminClient(bootstrap_servers=settings.kafka)
+    admin = AIOKafkaAdminClient(**settings.kafka_client_options())
     async with connected(settings, admin):
         there = set(await admin.list_topics())
         missing = [
@@ -89,7 +89,7 @@ async def create_topics(
 
 async def partitions_of(settings: Settings, topics: Sequence[str] = ()) -> dict[str, list[TopicPartition]]:
     """The partitions of these topics (none named: of all); a topic that is not there is left out."""
-    admin = AIOKafkaAdminClient(bootstrap_servers=settings.kafka)
+    admin = AIOKafkaAdminClient(**settings.kafka_client_options())
     async with connected(settings, admin):
         there = await admin.list_topics()
         wanted = [t for t in there if not topics or t in topics]
@@ -133,7 +133,7 @@ async def records(settings: Settings, topic: str) -> list[Any]:
 def _reader(settings: Settings, group_id: str | None = None) -> AIOKafkaConsumer:
     # A short wait, as most fetches here are at the end of a partition, where a broker waits for more.
     return AIOKafkaConsumer(
-        bootstrap_servers=settings.kafka,
+        **settings.kafka_client_options(),
         group_id=group_id,
         enable_auto_commit=False,
         max_partition_fetch_bytes=MAX_RECORD_BYTES,

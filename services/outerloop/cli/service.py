@@ -76,13 +76,17 @@ def topics(
             "key": spec.key or "the sender's",
             "partitions": spec.partitions,
             "retention": spec.retention,
+            "configs": spec.configs,
+            "writer": spec.writer,
             "readers": readers[spec.name],
+            "hear": [name for name, app in apps.items() if spec.name in getattr(app, "HEARS", ())],
             "dead_letters": [dead_letter_topic(spec.name, reader) for reader in readers[spec.name]],
             "purpose": spec.purpose,
         }
         for spec in specs
     ]
-    shown = rows if as_json else [{k: v for k, v in row.items() if k != "dead_letters"} for row in rows]
+    extra = {"dead_letters", "hear", "configs"}
+    shown = rows if as_json else [{k: v for k, v in row.items() if k not in extra} for row in rows]
     output.report(shown, as_json=as_json, empty="no topics")
 
 

@@ -24,7 +24,7 @@ from outerloop.gate.production.sentinel import Sentinel
 from outerloop.gate.production.watch import Watch
 from outerloop.gate.settings import GateSettings
 from outerloop.gate.trials.bench import Runner
-from outerloop.gate.trials.dispatch import Dispatch
+from outerloop.gate.trials.dispatch import FINISHED, Dispatch
 from outerloop.gate.trials.runner import Checkouts
 from outerloop.gate.trials.waiting import WaitError
 from outerloop.gate.trials.worker import GROUP, REQUESTED, Worker
@@ -47,6 +47,8 @@ log = logging.getLogger(__name__)
 SETTINGS = GateSettings
 CHANGES = topic_of(ChangeProposed).name
 CONSUMES = (CHANGES, REQUESTED)
+# What is heard as news, in no consumer group.
+HEARS = (FINISHED,)
 # Topics that are read in another consumer group than the service's own.
 GROUPS = {REQUESTED: GROUP}
 # A change without a verdict that is so old waits for a person to put something right.

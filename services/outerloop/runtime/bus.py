@@ -94,6 +94,7 @@ class Bus:
             graceful_timeout=None,  # __aexit__ has ended what was running
             logger=log,
             log_level=logging.DEBUG,
+            **settings.kafka_broker_options(),
         )
 
     async def __aenter__(self) -> Self:
@@ -142,9 +143,11 @@ class Bus:
         deliverer = Deliverer(self.group, handle, self._dead_letter, Limits(retries=self._settings.retries))
         self._deliverers.append(deliverer)
         self._needed |= {*topics, *(dead_letter_topic(topic, self.group) for topic in topics)}
+        instance = self._settings.kafka_instance
         subscriber = self._broker.subscriber(
             *topics,
             group_id=f"outerloop-{group or self.group}",
+            group_instance_id=f"{instance}-{len(self._deliverers)}" if instance else None,
             # Topics have as many partitions each: all events of one agent come to one replica.
             partition_assignment_strategy=[RangePartitionAssignor],
             batch=True,

@@ -48,6 +48,7 @@ class ClickHouse:
     def __init__(self, settings: Settings) -> None:
         self.url = settings.clickhouse
         self.database = settings.clickhouse_database
+        self._options = settings.clickhouse_options()
         self._client: AsyncClient | None = None
         self._connecting = asyncio.Lock()
 
@@ -96,7 +97,7 @@ class ClickHouse:
             if self._client is None:
                 with self._errors():
                     self._client = await clickhouse_connect.get_async_client(
-                        dsn=self.url, database=self.database, autogenerate_session_id=False
+                        dsn=self.url, database=self.database, autogenerate_session_id=False, **self._options
                     )
             return self._client
 

@@ -14,6 +14,7 @@ from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from outerloop.runtime.bus import Bus
 from outerloop.runtime.clickhouse import ClickHouse
 from outerloop.runtime.errors import OutageError
+from outerloop.runtime.logs import log_to_stderr
 from outerloop.runtime.settings import Settings
 
 log = logging.getLogger(__name__)
@@ -32,11 +33,7 @@ async def run(settings: Settings, name: str, wire: Wire) -> None:
     Raises:
         OuterloopError: when it cannot go on, for example in a flood of dead letters.
     """
-    logging.basicConfig(
-        level=settings.log_level, format=f"%(asctime)s %(levelname)s {name} %(name)s: %(message)s", force=True
-    )
-    # Of the client's own lines only what went wrong: it tells of every partition at every rebalance.
-    logging.getLogger("aiokafka").setLevel(logging.WARNING)
+    log_to_stderr(name, settings.log_level, settings.log_format)
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)

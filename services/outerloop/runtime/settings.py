@@ -9,8 +9,9 @@ from pathlib import Path
 from typing import Annotated, TypeVar
 
 from pydantic import AfterValidator, Field, SecretStr, ValidationError
-from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+from pydantic_settings import NoDecode, SettingsConfigDict
 
+from outerloop.runtime.connections import ClickHouseConnection, KafkaConnection
 from outerloop.runtime.errors import UserError
 
 PREFIX = "OUTERLOOP_"
@@ -27,22 +28,11 @@ def _agents(text: str) -> str:
     return text
 
 
-class Settings(BaseSettings):
+class Settings(KafkaConnection, ClickHouseConnection):
     """What every service needs; a service's own settings extend it."""
 
     model_config = SettingsConfigDict(env_prefix=PREFIX, extra="forbid", frozen=True)
 
-    kafka: Annotated[str, Field(description="bootstrap servers, HOST:PORT[,…]")] = "127.0.0.1:9092"
-    kafka_idempotent_producer: Annotated[
-        bool, Field(description="off for the embedded broker, which has none")
-    ] = True
-    kafka_session_timeout_ms: Annotated[int, Field(ge=1000, description="until a dead member is noticed")] = (
-        10_000
-    )
-    clickhouse: Annotated[str, Field(description="HTTP address of ClickHouse")] = "http://127.0.0.1:8123"
-    clickhouse_database: Annotated[
-        str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$", description="database that `migrate` makes")
-    ] = "outerloop"
     http_host: Annotated[str, Field(description="where /healthz, /readyz and /metrics listen")] = "127.0.0.1"
     http_port: Annotated[int, Field(ge=0, le=65535, description="0: nowhere")] = 0
     agents: Annotated[
@@ -58,6 +48,9 @@ class Settings(BaseSettings):
     log_level: Annotated[
         str, Field(pattern=r"^(DEBUG|INFO|WARNING|ERROR)$", description="DEBUG, INFO, WARNING or ERROR")
     ] = "INFO"
+    log_format: Annotated[
+        str, Field(pattern=r"^(text|json)$", description="text, or json: an object a line")
+    ] = "text"
 
     def repositories(self) -> dict[str, tuple[str, str]]:
         """Agent -> git URL of its repository and the branch that is released from."""

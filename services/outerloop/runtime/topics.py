@@ -21,7 +21,10 @@ _RETENTION_MS = {"week": 7 * 24 * 3600 * 1000, "forever": -1}
 
 @dataclass(frozen=True, slots=True)
 class TopicSpec:
-    """One topic. `key` is the field whose value is the record key, "" where the sender chooses."""
+    """One topic. `key` is the field whose value is the record key, "" where the sender chooses.
+
+    `writer` is the one service that writes it, or "person".
+    """
 
     name: str
     message: str
@@ -29,6 +32,7 @@ class TopicSpec:
     partitions: int
     retention: str
     purpose: str
+    writer: str
 
     @property
     def configs(self) -> dict[str, str]:
@@ -42,9 +46,17 @@ def topics() -> dict[str, TopicSpec]:
     specs = [spec for kind in message_types() if (spec := spec_of(kind))]
     specs += [
         TopicSpec(
-            OTLP_SPANS, "ExportTraceServiceRequest", "", 12, "week", "spans as a Collector writes them"
+            OTLP_SPANS,
+            "ExportTraceServiceRequest",
+            "",
+            12,
+            "week",
+            "spans as a Collector writes them",
+            "ingest",
         ),
-        TopicSpec(OTLP_LOGS, "ExportLogsServiceRequest", "", 12, "week", "log events: evaluation results"),
+        TopicSpec(
+            OTLP_LOGS, "ExportLogsServiceRequest", "", 12, "week", "log events: evaluation results", "ingest"
+        ),
     ]
     return {spec.name: spec for spec in sorted(specs, key=lambda s: s.name)}
 
@@ -67,7 +79,7 @@ def spec_of(message: Message | type[Message]) -> TopicSpec | None:
     topic = options.Extensions[_TOPIC]
     retention = topic_pb2.Retention.Name(topic.retention).removeprefix("RETENTION_").lower()
     name = message.DESCRIPTOR.full_name
-    return TopicSpec(topic.name, name, topic.key, topic.partitions, retention, topic.purpose)
+    return TopicSpec(topic.name, name, topic.key, topic.partitions, retention, topic.purpose, topic.writer)
 
 
 def topic_of(message: Message | type[Message]) -> TopicSpec:

@@ -3,6 +3,7 @@
 import subprocess
 import uuid
 from base64 import urlsafe_b64encode
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from engines.kafka.jars import classpath, missing
@@ -14,24 +15,46 @@ _HERE = Path(__file__).parent
 
 
 class ApacheKafka(Server):
-    """A broker and controller in one process, its log in `path`; `bootstrap` is its address."""
+    """A broker and controller in one process, its log in `path`; `bootstrap` is its address.
 
-    def __init__(self, path: Path) -> None:
+    `more` are lines of its server.properties; `listeners`, by name, are opened beside the plain one, each on
+    a port of `ports`; `users` (name -> password) may log in by SCRAM-SHA-512.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        *,
+        more: Sequence[str] = (),
+        listeners: Sequence[str] = (),
+        users: Mapping[str, str] | None = None,
+    ) -> None:
         port, controller = free_port(), free_port()
         self.bootstrap = f"127.0.0.1:{port}"
+        self.ports = {name: free_port() for name in listeners}
+        beside = "".join(f",{name}://127.0.0.1:{at}" for name, at in self.ports.items())
         properties = path / "server.properties"
         properties.write_text(
             (_HERE / "server.properties").read_text()
-            + f"listeners=PLAINTEXT://127.0.0.1:{port},CONTROLLER://127.0.0.1:{controller}\n"
+            + f"listeners=PLAINTEXT://127.0.0.1:{port},CONTROLLER://127.0.0.1:{controller}{beside}\n"
             + f"controller.quorum.bootstrap.servers=127.0.0.1:{controller}\n"
             + f"log.dirs={path / 'log'}\n"
+            + "".join(f"{line}\n" for line in more)
         )
         java = ["java", "-Xmx512m", "-Xms256m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1"]
         java += [f"-Dlog4j2.configurationFile={_HERE / 'log4j2.properties'}", "-cp", classpath()]
         cluster = urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
-        subprocess.run(
-            [*java, "kafka.tools.StorageTool", "format", "--standalone", "-t", cluster, "-c", properties],
-            check=True,
-            capture_output=True,
-        )
+        form = [
+            *java,
+            "kafka.tools.StorageTool",
+            "format",
+            "--standalone",
+            "-t",
+            cluster,
+            "-c",
+            str(properties),
+        ]
+        for name, password in (users or {}).items():
+            form += ["--add-scram", f"SCRAM-SHA-512=[name={name},password={password}]"]
+        subprocess.run(form, check=True, capture_output=True)
         super().__init__([*java, "kafka.Kafka", str(properties)], path / "kafka.log", lambda: accepts(port))

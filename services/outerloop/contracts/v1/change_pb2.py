@@ -26,7 +26,7 @@ from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__
 from outerloop.contracts.v1 import topic_pb2 as outerloop_dot_contracts_dot_v1_dot_topic__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n#outerloop/contracts/v1/change.proto\x12\x16outerloop.contracts.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\"outerloop/contracts/v1/topic.proto\"\xa7\x02\n\x0e\x43hangeProposed\x12\x11\n\tchange_id\x18\x01 \x01(\t\x12\r\n\x05\x61gent\x18\x02 \x01(\t\x12\x0f\n\x07mode_id\x18\x03 \x01(\t\x12\x0f\n\x07\x65val_id\x18\x04 \x01(\t\x12\x0f\n\x07\x61ttempt\x18\x05 \x01(\r\x12\x13\n\x0b\x62\x61se_commit\x18\x06 \x01(\t\x12\r\n\x05patch\x18\x07 \x01(\t\x12\x11\n\tdiagnosis\x18\x08 \x01(\t\x12\r\n\x05model\x18\t \x01(\t\x12/\n\x0bproposed_at\x18\n \x01(\x0b\x32\x1a.google.protobuf.Timestamp:I\xf2\xa1\x19\x45\n\x1couterloop.change.proposed.v1\x12\x05\x61gent\x18\x0c \x02*\x1a\x61 patch waits for the gate\"\xb5\x01\n\x0f\x43hangeAbandoned\x12\r\n\x05\x61gent\x18\x01 \x01(\t\x12\x0f\n\x07mode_id\x18\x02 \x01(\t\x12\x0f\n\x07\x65val_id\x18\x03 \x01(\t\x12\x10\n\x08\x61ttempts\x18\x04 \x01(\r\x12\x0e\n\x06reason\x18\x05 \x01(\t:O\xf2\xa1\x19K\n\x1douterloop.change.abandoned.v1\x12\x05\x61gent\x18\x0c \x02*\x1fpropose gave a mode up, and whyb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n#outerloop/contracts/v1/change.proto\x12\x16outerloop.contracts.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\"outerloop/contracts/v1/topic.proto\"\xb0\x02\n\x0e\x43hangeProposed\x12\x11\n\tchange_id\x18\x01 \x01(\t\x12\r\n\x05\x61gent\x18\x02 \x01(\t\x12\x0f\n\x07mode_id\x18\x03 \x01(\t\x12\x0f\n\x07\x65val_id\x18\x04 \x01(\t\x12\x0f\n\x07\x61ttempt\x18\x05 \x01(\r\x12\x13\n\x0b\x62\x61se_commit\x18\x06 \x01(\t\x12\r\n\x05patch\x18\x07 \x01(\t\x12\x11\n\tdiagnosis\x18\x08 \x01(\t\x12\r\n\x05model\x18\t \x01(\t\x12/\n\x0bproposed_at\x18\n \x01(\x0b\x32\x1a.google.protobuf.Timestamp:R\xf2\xa1\x19N\n\x1couterloop.change.proposed.v1\x12\x05\x61gent\x18\x0c \x02*\x1a\x61 patch waits for the gate2\x07propose\"\xbe\x01\n\x0f\x43hangeAbandoned\x12\r\n\x05\x61gent\x18\x01 \x01(\t\x12\x0f\n\x07mode_id\x18\x02 \x01(\t\x12\x0f\n\x07\x65val_id\x18\x03 \x01(\t\x12\x10\n\x08\x61ttempts\x18\x04 \x01(\r\x12\x0e\n\x06reason\x18\x05 \x01(\t:X\xf2\xa1\x19T\n\x1douterloop.change.abandoned.v1\x12\x05\x61gent\x18\x0c \x02*\x1fpropose gave a mode up, and why2\x07proposeb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -34,11 +34,11 @@ _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'outerloop.contracts.v1.chan
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
   _globals['_CHANGEPROPOSED']._loaded_options = None
-  _globals['_CHANGEPROPOSED']._serialized_options = b'\362\241\031E\n\034outerloop.change.proposed.v1\022\005agent\030\014 \002*\032a patch waits for the gate'
+  _globals['_CHANGEPROPOSED']._serialized_options = b'\362\241\031N\n\034outerloop.change.proposed.v1\022\005agent\030\014 \002*\032a patch waits for the gate2\007propose'
   _globals['_CHANGEABANDONED']._loaded_options = None
-  _globals['_CHANGEABANDONED']._serialized_options = b'\362\241\031K\n\035outerloop.change.abandoned.v1\022\005agent\030\014 \002*\037propose gave a mode up, and why'
+  _globals['_CHANGEABANDONED']._serialized_options = b'\362\241\031T\n\035outerloop.change.abandoned.v1\022\005agent\030\014 \002*\037propose gave a mode up, and why2\007propose'
   _globals['_CHANGEPROPOSED']._serialized_start=133
-  _globals['_CHANGEPROPOSED']._serialized_end=428
-  _globals['_CHANGEABANDONED']._serialized_start=431
-  _globals['_CHANGEABANDONED']._serialized_end=612
+  _globals['_CHANGEPROPOSED']._serialized_end=437
+  _globals['_CHANGEABANDONED']._serialized_start=440
+  _globals['_CHANGEABANDONED']._serialized_end=630
 # @@protoc_insertion_point(module_scope)

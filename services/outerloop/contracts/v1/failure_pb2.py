@@ -26,7 +26,7 @@ from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__
 from outerloop.contracts.v1 import topic_pb2 as outerloop_dot_contracts_dot_v1_dot_topic__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n$outerloop/contracts/v1/failure.proto\x12\x16outerloop.contracts.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\"outerloop/contracts/v1/topic.proto\"H\n\x06Signal\x12\x0c\n\x04kind\x18\x01 \x01(\t\x12\x0f\n\x07subject\x18\x02 \x01(\t\x12\x0e\n\x06\x64\x65tail\x18\x03 \x01(\t\x12\x0f\n\x07span_id\x18\x04 \x01(\t\"\xba\x02\n\x0f\x46\x61ilureDetected\x12\x12\n\nfailure_id\x18\x01 \x01(\t\x12\r\n\x05\x61gent\x18\x02 \x01(\t\x12\x15\n\ragent_version\x18\x03 \x01(\t\x12\x10\n\x08trace_id\x18\x04 \x01(\t\x12\x0f\n\x07mode_id\x18\x05 \x01(\t\x12/\n\x07signals\x18\x06 \x03(\x0b\x32\x1e.outerloop.contracts.v1.Signal\x12/\n\x0boccurred_at\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x10\n\x08\x64\x65tector\x18\x08 \x01(\t:V\xf2\xa1\x19R\n\x1douterloop.failure.detected.v1\x12\x05\x61gent\x18\x0c \x01*&one trace judged bad, with its signals\"\xf8\x01\n\nModeOpened\x12\x0f\n\x07mode_id\x18\x01 \x01(\t\x12\r\n\x05\x61gent\x18\x02 \x01(\t\x12\r\n\x05title\x18\x03 \x01(\t\x12\x13\n\x0b\x66ingerprint\x18\x04 \x01(\t\x12\x11\n\ttrace_ids\x18\x05 \x03(\t\x12-\n\topened_at\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp:d\xf2\xa1\x19`\n\x18outerloop.mode.opened.v1\x12\x05\x61gent\x18\x0c \x02*9a failure mode has enough evidence: draft writes its evalb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n$outerloop/contracts/v1/failure.proto\x12\x16outerloop.contracts.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\"outerloop/contracts/v1/topic.proto\"H\n\x06Signal\x12\x0c\n\x04kind\x18\x01 \x01(\t\x12\x0f\n\x07subject\x18\x02 \x01(\t\x12\x0e\n\x06\x64\x65tail\x18\x03 \x01(\t\x12\x0f\n\x07span_id\x18\x04 \x01(\t\"\xc2\x02\n\x0f\x46\x61ilureDetected\x12\x12\n\nfailure_id\x18\x01 \x01(\t\x12\r\n\x05\x61gent\x18\x02 \x01(\t\x12\x15\n\ragent_version\x18\x03 \x01(\t\x12\x10\n\x08trace_id\x18\x04 \x01(\t\x12\x0f\n\x07mode_id\x18\x05 \x01(\t\x12/\n\x07signals\x18\x06 \x03(\x0b\x32\x1e.outerloop.contracts.v1.Signal\x12/\n\x0boccurred_at\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x10\n\x08\x64\x65tector\x18\x08 \x01(\t:^\xf2\xa1\x19Z\n\x1douterloop.failure.detected.v1\x12\x05\x61gent\x18\x0c \x01*&one trace judged bad, with its signals2\x06triage\"\x80\x02\n\nModeOpened\x12\x0f\n\x07mode_id\x18\x01 \x01(\t\x12\r\n\x05\x61gent\x18\x02 \x01(\t\x12\r\n\x05title\x18\x03 \x01(\t\x12\x13\n\x0b\x66ingerprint\x18\x04 \x01(\t\x12\x11\n\ttrace_ids\x18\x05 \x03(\t\x12-\n\topened_at\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp:l\xf2\xa1\x19h\n\x18outerloop.mode.opened.v1\x12\x05\x61gent\x18\x0c \x02*9a failure mode has enough evidence: draft writes its eval2\x06triageb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -34,13 +34,13 @@ _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'outerloop.contracts.v1.fail
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
   _globals['_FAILUREDETECTED']._loaded_options = None
-  _globals['_FAILUREDETECTED']._serialized_options = b'\362\241\031R\n\035outerloop.failure.detected.v1\022\005agent\030\014 \001*&one trace judged bad, with its signals'
+  _globals['_FAILUREDETECTED']._serialized_options = b'\362\241\031Z\n\035outerloop.failure.detected.v1\022\005agent\030\014 \001*&one trace judged bad, with its signals2\006triage'
   _globals['_MODEOPENED']._loaded_options = None
-  _globals['_MODEOPENED']._serialized_options = b'\362\241\031`\n\030outerloop.mode.opened.v1\022\005agent\030\014 \002*9a failure mode has enough evidence: draft writes its eval'
+  _globals['_MODEOPENED']._serialized_options = b'\362\241\031h\n\030outerloop.mode.opened.v1\022\005agent\030\014 \002*9a failure mode has enough evidence: draft writes its eval2\006triage'
   _globals['_SIGNAL']._serialized_start=133
   _globals['_SIGNAL']._serialized_end=205
   _globals['_FAILUREDETECTED']._serialized_start=208
-  _globals['_FAILUREDETECTED']._serialized_end=522
-  _globals['_MODEOPENED']._serialized_start=525
-  _globals['_MODEOPENED']._serialized_end=773
+  _globals['_FAILUREDETECTED']._serialized_end=530
+  _globals['_MODEOPENED']._serialized_start=533
+  _globals['_MODEOPENED']._serialized_end=789
 # @@protoc_insertion_point(module_scope)

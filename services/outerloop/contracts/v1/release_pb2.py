@@ -26,7 +26,7 @@ from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__
 from outerloop.contracts.v1 import topic_pb2 as outerloop_dot_contracts_dot_v1_dot_topic__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n$outerloop/contracts/v1/release.proto\x12\x16outerloop.contracts.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\"outerloop/contracts/v1/topic.proto\"\x82\x03\n\x0eReleaseWatched\x12\x13\n\x0b\x64\x65\x63ision_id\x18\x01 \x01(\t\x12\r\n\x05\x61gent\x18\x02 \x01(\t\x12\x0f\n\x07mode_id\x18\x03 \x01(\t\x12\x0f\n\x07\x65val_id\x18\x04 \x01(\t\x12\x16\n\x0eshipped_commit\x18\x05 \x01(\t\x12\x30\n\x07\x66inding\x18\x06 \x01(\x0e\x32\x1f.outerloop.contracts.v1.Finding\x12\x0f\n\x07subject\x18\x07 \x01(\t\x12\x0e\n\x06reason\x18\x08 \x01(\t\x12\x0e\n\x06traces\x18\t \x01(\x04\x12\x10\n\x08\x66\x61ilures\x18\n \x01(\x04\x12\x17\n\x0frollback_commit\x18\x0b \x01(\t\x12,\n\x08\x66ound_at\x18\x0c \x01(\x0b\x32\x1a.google.protobuf.Timestamp:V\xf2\xa1\x19R\n\x1couterloop.release.watched.v1\x12\x05\x61gent\x18\x0c \x02*\'production has shown what a release did\"\x90\x02\n\x0c\x45valReopened\x12\x0f\n\x07\x65val_id\x18\x01 \x01(\t\x12\r\n\x05\x61gent\x18\x02 \x01(\t\x12\x0f\n\x07mode_id\x18\x03 \x01(\t\x12\x0e\n\x06\x63ommit\x18\x04 \x01(\t\x12\x0e\n\x06reason\x18\x05 \x01(\t\x12\x0e\n\x06passed\x18\x06 \x01(\x04\x12\x0e\n\x06trials\x18\x07 \x01(\x04\x12/\n\x0breopened_at\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.Timestamp:^\xf2\xa1\x19Z\n\x1aouterloop.eval.reopened.v1\x12\x05\x61gent\x18\x0c \x02*1a closed eval fails again on what production runs*\xb4\x01\n\x07\x46inding\x12\x17\n\x13\x46INDING_UNSPECIFIED\x10\x00\x12\x1c\n\x18\x46INDING_CONFIRMED_CLOSED\x10\x01\x12\x15\n\x11\x46INDING_REGRESSED\x10\x02\x12\x11\n\rFINDING_WORSE\x10\x03\x12\x17\n\x13\x46INDING_ROLLED_BACK\x10\x04\x12\x1a\n\x16\x46INDING_ROLLBACK_ASKED\x10\x05\x12\x13\n\x0f\x46INDING_DRIFTED\x10\x06\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n$outerloop/contracts/v1/release.proto\x12\x16outerloop.contracts.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\"outerloop/contracts/v1/topic.proto\"\x88\x03\n\x0eReleaseWatched\x12\x13\n\x0b\x64\x65\x63ision_id\x18\x01 \x01(\t\x12\r\n\x05\x61gent\x18\x02 \x01(\t\x12\x0f\n\x07mode_id\x18\x03 \x01(\t\x12\x0f\n\x07\x65val_id\x18\x04 \x01(\t\x12\x16\n\x0eshipped_commit\x18\x05 \x01(\t\x12\x30\n\x07\x66inding\x18\x06 \x01(\x0e\x32\x1f.outerloop.contracts.v1.Finding\x12\x0f\n\x07subject\x18\x07 \x01(\t\x12\x0e\n\x06reason\x18\x08 \x01(\t\x12\x0e\n\x06traces\x18\t \x01(\x04\x12\x10\n\x08\x66\x61ilures\x18\n \x01(\x04\x12\x17\n\x0frollback_commit\x18\x0b \x01(\t\x12,\n\x08\x66ound_at\x18\x0c \x01(\x0b\x32\x1a.google.protobuf.Timestamp:\\\xf2\xa1\x19X\n\x1couterloop.release.watched.v1\x12\x05\x61gent\x18\x0c \x02*\'production has shown what a release did2\x04gate\"\x96\x02\n\x0c\x45valReopened\x12\x0f\n\x07\x65val_id\x18\x01 \x01(\t\x12\r\n\x05\x61gent\x18\x02 \x01(\t\x12\x0f\n\x07mode_id\x18\x03 \x01(\t\x12\x0e\n\x06\x63ommit\x18\x04 \x01(\t\x12\x0e\n\x06reason\x18\x05 \x01(\t\x12\x0e\n\x06passed\x18\x06 \x01(\x04\x12\x0e\n\x06trials\x18\x07 \x01(\x04\x12/\n\x0breopened_at\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.Timestamp:d\xf2\xa1\x19`\n\x1aouterloop.eval.reopened.v1\x12\x05\x61gent\x18\x0c \x02*1a closed eval fails again on what production runs2\x04gate*\xb4\x01\n\x07\x46inding\x12\x17\n\x13\x46INDING_UNSPECIFIED\x10\x00\x12\x1c\n\x18\x46INDING_CONFIRMED_CLOSED\x10\x01\x12\x15\n\x11\x46INDING_REGRESSED\x10\x02\x12\x11\n\rFINDING_WORSE\x10\x03\x12\x17\n\x13\x46INDING_ROLLED_BACK\x10\x04\x12\x1a\n\x16\x46INDING_ROLLBACK_ASKED\x10\x05\x12\x13\n\x0f\x46INDING_DRIFTED\x10\x06\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -34,13 +34,13 @@ _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'outerloop.contracts.v1.rele
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
   _globals['_RELEASEWATCHED']._loaded_options = None
-  _globals['_RELEASEWATCHED']._serialized_options = b'\362\241\031R\n\034outerloop.release.watched.v1\022\005agent\030\014 \002*\'production has shown what a release did'
+  _globals['_RELEASEWATCHED']._serialized_options = b'\362\241\031X\n\034outerloop.release.watched.v1\022\005agent\030\014 \002*\'production has shown what a release did2\004gate'
   _globals['_EVALREOPENED']._loaded_options = None
-  _globals['_EVALREOPENED']._serialized_options = b'\362\241\031Z\n\032outerloop.eval.reopened.v1\022\005agent\030\014 \002*1a closed eval fails again on what production runs'
-  _globals['_FINDING']._serialized_start=798
-  _globals['_FINDING']._serialized_end=978
+  _globals['_EVALREOPENED']._serialized_options = b'\362\241\031`\n\032outerloop.eval.reopened.v1\022\005agent\030\014 \002*1a closed eval fails again on what production runs2\004gate'
+  _globals['_FINDING']._serialized_start=810
+  _globals['_FINDING']._serialized_end=990
   _globals['_RELEASEWATCHED']._serialized_start=134
-  _globals['_RELEASEWATCHED']._serialized_end=520
-  _globals['_EVALREOPENED']._serialized_start=523
-  _globals['_EVALREOPENED']._serialized_end=795
+  _globals['_RELEASEWATCHED']._serialized_end=526
+  _globals['_EVALREOPENED']._serialized_start=529
+  _globals['_EVALREOPENED']._serialized_end=807
 # @@protoc_insertion_point(module_scope)

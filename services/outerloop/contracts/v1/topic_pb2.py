@@ -25,15 +25,15 @@ _sym_db = _symbol_database.Default()
 from google.protobuf import descriptor_pb2 as google_dot_protobuf_dot_descriptor__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\"outerloop/contracts/v1/topic.proto\x12\x16outerloop.contracts.v1\x1a google/protobuf/descriptor.proto\"}\n\x05Topic\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0b\n\x03key\x18\x02 \x01(\t\x12\x12\n\npartitions\x18\x03 \x01(\r\x12\x34\n\tretention\x18\x04 \x01(\x0e\x32!.outerloop.contracts.v1.Retention\x12\x0f\n\x07purpose\x18\x05 \x01(\t*Q\n\tRetention\x12\x19\n\x15RETENTION_UNSPECIFIED\x10\x00\x12\x12\n\x0eRETENTION_WEEK\x10\x01\x12\x15\n\x11RETENTION_FOREVER\x10\x02:O\n\x05topic\x12\x1f.google.protobuf.MessageOptions\x18\x9e\x94\x03 \x01(\x0b\x32\x1d.outerloop.contracts.v1.Topicb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\"outerloop/contracts/v1/topic.proto\x12\x16outerloop.contracts.v1\x1a google/protobuf/descriptor.proto\"\x8d\x01\n\x05Topic\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0b\n\x03key\x18\x02 \x01(\t\x12\x12\n\npartitions\x18\x03 \x01(\r\x12\x34\n\tretention\x18\x04 \x01(\x0e\x32!.outerloop.contracts.v1.Retention\x12\x0f\n\x07purpose\x18\x05 \x01(\t\x12\x0e\n\x06writer\x18\x06 \x01(\t*Q\n\tRetention\x12\x19\n\x15RETENTION_UNSPECIFIED\x10\x00\x12\x12\n\x0eRETENTION_WEEK\x10\x01\x12\x15\n\x11RETENTION_FOREVER\x10\x02:O\n\x05topic\x12\x1f.google.protobuf.MessageOptions\x18\x9e\x94\x03 \x01(\x0b\x32\x1d.outerloop.contracts.v1.Topicb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'outerloop.contracts.v1.topic_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_RETENTION']._serialized_start=223
-  _globals['_RETENTION']._serialized_end=304
-  _globals['_TOPIC']._serialized_start=96
-  _globals['_TOPIC']._serialized_end=221
+  _globals['_RETENTION']._serialized_start=240
+  _globals['_RETENTION']._serialized_end=321
+  _globals['_TOPIC']._serialized_start=97
+  _globals['_TOPIC']._serialized_end=238
 # @@protoc_insertion_point(module_scope)

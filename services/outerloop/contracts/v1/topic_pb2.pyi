@@ -18,15 +18,17 @@ TOPIC_FIELD_NUMBER: _ClassVar[int]
 topic: _descriptor.FieldDescriptor
 
 class Topic(_message.Message):
-    __slots__ = ("name", "key", "partitions", "retention", "purpose")
+    __slots__ = ("name", "key", "partitions", "retention", "purpose", "writer")
     NAME_FIELD_NUMBER: _ClassVar[int]
     KEY_FIELD_NUMBER: _ClassVar[int]
     PARTITIONS_FIELD_NUMBER: _ClassVar[int]
     RETENTION_FIELD_NUMBER: _ClassVar[int]
     PURPOSE_FIELD_NUMBER: _ClassVar[int]
+    WRITER_FIELD_NUMBER: _ClassVar[int]
     name: str
     key: str
     partitions: int
     retention: Retention
     purpose: str
-    def __init__(self, name: _Optional[str] = ..., key: _Optional[str] = ..., partitions: _Optional[int] = ..., retention: _Optional[_Union[Retention, str]] = ..., purpose: _Optional[str] = ...) -> None: ...
+    writer: str
+    def __init__(self, name: _Optional[str] = ..., key: _Optional[str] = ..., partitions: _Optional[int] = ..., retention: _Optional[_Union[Retention, str]] = ..., purpose: _Optional[str] = ..., writer: _Optional[str] = ...) -> None: ...

@@ -26,7 +26,7 @@ from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__
 from outerloop.contracts.v1 import topic_pb2 as outerloop_dot_contracts_dot_v1_dot_topic__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\"outerloop/contracts/v1/trace.proto\x12\x16outerloop.contracts.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\"outerloop/contracts/v1/topic.proto\"\xf9\x01\n\x0cTraceSettled\x12\x10\n\x08trace_id\x18\x01 \x01(\t\x12\r\n\x05\x61gent\x18\x02 \x01(\t\x12\x15\n\ragent_version\x18\x03 \x01(\t\x12\r\n\x05spans\x18\x04 \x01(\r\x12.\n\nstarted_at\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x10\n\x08revision\x18\x06 \x01(\t:`\xf2\xa1\x19\\\n\x1aouterloop.trace.settled.v1\x12\x08trace_id\x18\x0c \x01*0a trace is complete and stored: triage judges itb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\"outerloop/contracts/v1/trace.proto\x12\x16outerloop.contracts.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\"outerloop/contracts/v1/topic.proto\"\x81\x02\n\x0cTraceSettled\x12\x10\n\x08trace_id\x18\x01 \x01(\t\x12\r\n\x05\x61gent\x18\x02 \x01(\t\x12\x15\n\ragent_version\x18\x03 \x01(\t\x12\r\n\x05spans\x18\x04 \x01(\r\x12.\n\nstarted_at\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x10\n\x08revision\x18\x06 \x01(\t:h\xf2\xa1\x19\x64\n\x1aouterloop.trace.settled.v1\x12\x08trace_id\x18\x0c \x01*0a trace is complete and stored: triage judges it2\x06ingestb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -34,7 +34,7 @@ _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'outerloop.contracts.v1.trac
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
   _globals['_TRACESETTLED']._loaded_options = None
-  _globals['_TRACESETTLED']._serialized_options = b'\362\241\031\\\n\032outerloop.trace.settled.v1\022\010trace_id\030\014 \001*0a trace is complete and stored: triage judges it'
+  _globals['_TRACESETTLED']._serialized_options = b'\362\241\031d\n\032outerloop.trace.settled.v1\022\010trace_id\030\014 \001*0a trace is complete and stored: triage judges it2\006ingest'
   _globals['_TRACESETTLED']._serialized_start=132
-  _globals['_TRACESETTLED']._serialized_end=381
+  _globals['_TRACESETTLED']._serialized_end=389
 # @@protoc_insertion_point(module_scope)

@@ -26,7 +26,7 @@ from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__
 from outerloop.contracts.v1 import topic_pb2 as outerloop_dot_contracts_dot_v1_dot_topic__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\"outerloop/contracts/v1/trial.proto\x12\x16outerloop.contracts.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\"outerloop/contracts/v1/topic.proto\"\x96\x03\n\x0eTrialRequested\x12\x10\n\x08trial_id\x18\x01 \x01(\t\x12\x0e\n\x06series\x18\x02 \x01(\t\x12\r\n\x05\x61gent\x18\x03 \x01(\t\x12\x0f\n\x07\x65val_id\x18\x04 \x01(\t\x12\x13\n\x0b\x65val_sha256\x18\x05 \x01(\t\x12\x0e\n\x06number\x18\x06 \x01(\r\x12\x0f\n\x07variant\x18\x07 \x01(\r\x12\x13\n\x0b\x62\x61se_commit\x18\x08 \x01(\t\x12\x14\n\x0csuite_commit\x18\t \x01(\t\x12\x11\n\tchange_id\x18\n \x01(\t\x12\x0c\n\x04tree\x18\x0b \x01(\t\x12\x0f\n\x07\x61ttempt\x18\x0c \x01(\r\x12\x30\n\x0crequested_at\x18\r \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x12\n\nrequest_id\x18\x0e \x01(\t\x12\x14\n\x0cterms_sha256\x18\x0f \x01(\t:S\xf2\xa1\x19O\n\x1couterloop.trial.requested.v1\x12\nrequest_id\x18\x30 \x01*\x1f\x61 trial waits for a gate worker\"\xa2\x02\n\rTrialFinished\x12\x10\n\x08trial_id\x18\x01 \x01(\t\x12\x0e\n\x06series\x18\x02 \x01(\t\x12\r\n\x05\x61gent\x18\x03 \x01(\t\x12\x0f\n\x07\x65val_id\x18\x04 \x01(\t\x12\x0e\n\x06number\x18\x05 \x01(\r\x12\x0f\n\x07\x61ttempt\x18\x06 \x01(\r\x12\x0e\n\x06passed\x18\x07 \x01(\x08\x12\x0f\n\x07not_run\x18\x08 \x01(\t\x12/\n\x0b\x66inished_at\x18\t \x01(\x0b\x32\x1a.google.protobuf.Timestamp:\\\xf2\xa1\x19X\n\x1bouterloop.trial.finished.v1\x12\x05\x61gent\x18\x0c \x01*.a trial has ended; its record is in ClickHouseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\"outerloop/contracts/v1/trial.proto\x12\x16outerloop.contracts.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\"outerloop/contracts/v1/topic.proto\"\x9c\x03\n\x0eTrialRequested\x12\x10\n\x08trial_id\x18\x01 \x01(\t\x12\x0e\n\x06series\x18\x02 \x01(\t\x12\r\n\x05\x61gent\x18\x03 \x01(\t\x12\x0f\n\x07\x65val_id\x18\x04 \x01(\t\x12\x13\n\x0b\x65val_sha256\x18\x05 \x01(\t\x12\x0e\n\x06number\x18\x06 \x01(\r\x12\x0f\n\x07variant\x18\x07 \x01(\r\x12\x13\n\x0b\x62\x61se_commit\x18\x08 \x01(\t\x12\x14\n\x0csuite_commit\x18\t \x01(\t\x12\x11\n\tchange_id\x18\n \x01(\t\x12\x0c\n\x04tree\x18\x0b \x01(\t\x12\x0f\n\x07\x61ttempt\x18\x0c \x01(\r\x12\x30\n\x0crequested_at\x18\r \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x12\n\nrequest_id\x18\x0e \x01(\t\x12\x14\n\x0cterms_sha256\x18\x0f \x01(\t:Y\xf2\xa1\x19U\n\x1couterloop.trial.requested.v1\x12\nrequest_id\x18\x30 \x01*\x1f\x61 trial waits for a gate worker2\x04gate\"\xa8\x02\n\rTrialFinished\x12\x10\n\x08trial_id\x18\x01 \x01(\t\x12\x0e\n\x06series\x18\x02 \x01(\t\x12\r\n\x05\x61gent\x18\x03 \x01(\t\x12\x0f\n\x07\x65val_id\x18\x04 \x01(\t\x12\x0e\n\x06number\x18\x05 \x01(\r\x12\x0f\n\x07\x61ttempt\x18\x06 \x01(\r\x12\x0e\n\x06passed\x18\x07 \x01(\x08\x12\x0f\n\x07not_run\x18\x08 \x01(\t\x12/\n\x0b\x66inished_at\x18\t \x01(\x0b\x32\x1a.google.protobuf.Timestamp:b\xf2\xa1\x19^\n\x1bouterloop.trial.finished.v1\x12\x05\x61gent\x18\x0c \x01*.a trial has ended; its record is in ClickHouse2\x04gateb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -34,11 +34,11 @@ _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'outerloop.contracts.v1.tria
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
   _globals['_TRIALREQUESTED']._loaded_options = None
-  _globals['_TRIALREQUESTED']._serialized_options = b'\362\241\031O\n\034outerloop.trial.requested.v1\022\nrequest_id\0300 \001*\037a trial waits for a gate worker'
+  _globals['_TRIALREQUESTED']._serialized_options = b'\362\241\031U\n\034outerloop.trial.requested.v1\022\nrequest_id\0300 \001*\037a trial waits for a gate worker2\004gate'
   _globals['_TRIALFINISHED']._loaded_options = None
-  _globals['_TRIALFINISHED']._serialized_options = b'\362\241\031X\n\033outerloop.trial.finished.v1\022\005agent\030\014 \001*.a trial has ended; its record is in ClickHouse'
+  _globals['_TRIALFINISHED']._serialized_options = b'\362\241\031^\n\033outerloop.trial.finished.v1\022\005agent\030\014 \001*.a trial has ended; its record is in ClickHouse2\004gate'
   _globals['_TRIALREQUESTED']._serialized_start=132
-  _globals['_TRIALREQUESTED']._serialized_end=538
-  _globals['_TRIALFINISHED']._serialized_start=541
-  _globals['_TRIALFINISHED']._serialized_end=831
+  _globals['_TRIALREQUESTED']._serialized_end=544
+  _globals['_TRIALFINISHED']._serialized_start=547
+  _globals['_TRIALFINISHED']._serialized_end=843
 # @@protoc_insertion_point(module_scope)
