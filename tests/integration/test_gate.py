@@ -19,7 +19,12 @@ from google.protobuf.message import Message
 from engines.repositories import advance, agent_repository
 from integration.test_trial import AGENT, Upstream
 from outerloop.contracts.v1.change_pb2 import ChangeProposed
-from outerloop.contracts.v1.decision_pb2 import VERDICT_REJECT, VERDICT_SHIP, DecisionReached
+from outerloop.contracts.v1.decision_pb2 import (
+    OBSTACLE_PERSON,
+    VERDICT_REJECT,
+    VERDICT_SHIP,
+    DecisionReached,
+)
 from outerloop.evals.model import Answered, Cassette, Eval, Provenance
 from outerloop.evals.suite import Entry
 from outerloop.gate import app
@@ -41,7 +46,7 @@ from outerloop.runtime.git import Repository
 from outerloop.store import changes, decisions, evals
 from outerloop.store.changes import ChangeRecord
 from outerloop.store.changes import State as ChangeState
-from outerloop.store.evals import EvalRecord
+from outerloop.store.evals import EvalRecord, Reproduction
 from outerloop.store.evals import State as EvalState
 from outerloop.store.migrate import migrate
 from outerloop.trial.isolation import Unconfined
@@ -269,6 +274,26 @@ async def test_a_change_for_an_eval_that_nobody_accepted_is_still_poison(court: 
     court.change.eval_id = "unknown"
     with pytest.raises(PoisonError):
         await court.gate().handle([court.delivery()])
+
+
+async def test_a_change_for_an_eval_that_the_base_does_not_fail_is_none(court: Court) -> None:
+    record = await evals.get(court.db, court.change.eval_id)
+    assert record is not None
+    await evals.insert(court.db, replace(record, reproduction=Reproduction.NOT_REPRODUCED))
+    with pytest.raises(PoisonError, match="nobody made binding"):
+        await court.gate().handle([court.delivery()])
+
+
+async def test_a_change_for_a_retired_eval_is_decided_and_blocks_no_other(court: Court) -> None:
+    record = await evals.get(court.db, court.change.eval_id)
+    assert record is not None
+    retired = replace(record, state=EvalState.RETIRED, reviewer="ada", reason="we sell no lamps")
+    await evals.insert(court.db, retired)
+    await court.gate().handle([court.delivery()])
+    ((said, _),) = court.hand.published
+    assert isinstance(said, DecisionReached)
+    assert (said.verdict, said.obstacle) == (VERDICT_REJECT, OBSTACLE_PERSON)
+    assert said.reason == "ada retired its eval: we sell no lamps"
 
 
 async def test_a_change_that_cannot_be_judged_keeps_no_other_waiting(court: Court) -> None:

@@ -15,10 +15,12 @@ from engines.server import free_port
 from outerloop.contracts.v1.decision_pb2 import DecisionReached
 from outerloop.runtime.clickhouse import ClickHouse
 from outerloop.runtime.errors import OutageError, UserError
+from outerloop.runtime.prices import known_prices
 from outerloop.runtime.settings import Settings
 from outerloop.store import (
     changes,
     decisions,
+    drafting,
     evals,
     evaluations,
     modes,
@@ -28,6 +30,7 @@ from outerloop.store import (
     verdicts,
 )
 from outerloop.store.changes import ChangeRecord, StepRecord
+from outerloop.store.drafting import DraftCall
 from outerloop.store.evals import EvalRecord
 from outerloop.store.migrate import migrate, migrations
 from outerloop.store.modes import Mode
@@ -78,7 +81,8 @@ async def count(db: ClickHouse, table: str) -> int:
 
 async def test_migrating_again_changes_nothing(db: ClickHouse, settings: Settings) -> None:
     assert await migrate(settings) == []
-    assert [m.name[:4] for m in migrations()] == [f"{n:04}" for n in range(1, len(migrations()) + 1)]
+    numbers = [m.name[:4] for m in migrations()]
+    assert numbers == sorted(set(numbers))  # each number once: two files of one would have no order
 
 
 async def test_a_trace_comes_back_as_it_was(db: ClickHouse) -> None:
@@ -258,6 +262,10 @@ async def test_an_eval_moves_on_and_never_back(db: ClickHouse) -> None:
         healthy=4,
         reviewer="",
         at=NOW,
+        mutants_killed=3,
+        mutants=4,
+        survivors=("no answer",),
+        reproduction=evals.Reproduction.REPRODUCED,
     )
     accepted = replace(drafted, state=evals.State.ACCEPTED, reviewer="ada", at=NOW + timedelta(seconds=1))
     assert await evals.get(db, eval_id) is None
@@ -268,6 +276,70 @@ async def test_an_eval_moves_on_and_never_back(db: ClickHouse) -> None:
     assert await evals.of_agent(db, agent) == [accepted]
     assert await evals.of_agent(db, agent, evals.State.DRAFTED) == []
     assert accepted in await evals.of_agent(db, "", evals.State.ACCEPTED)
+    figures = await db.query(
+        "SELECT precision, recall, mutation_score, flake_rate FROM evals FINAL WHERE eval_id = {e:String}",
+        e=eval_id,
+    )
+    assert figures == [{"precision": 0.5, "recall": 0.5, "mutation_score": 0.75, "flake_rate": 0.3}]
+    said = (accepted.precision, accepted.recall, accepted.mutation_score, accepted.flake_rate)
+    assert said == tuple(figures[0].values())
+    await evals.insert(db, replace(accepted, state=evals.State.RETIRED, reason="sold"))
+    assert await evals.of_agent(db, agent, evals.State.ACCEPTED) == []
+
+
+async def test_an_eval_that_the_base_does_not_fail_never_gates(db: ClickHouse) -> None:
+    eval_id = unique()
+    record = draft_record(eval_id)
+    await evals.insert(db, replace(record, reproduction=evals.Reproduction.NOT_REPRODUCED))
+    kept = await evals.get(db, eval_id)
+    assert kept is not None
+    assert not kept.gates
+    assert record.gates
+    assert not replace(record, state=evals.State.DRAFTED).gates
+
+
+def draft_record(eval_id: str) -> EvalRecord:
+    return EvalRecord(
+        eval_id=eval_id,
+        agent=unique(),
+        mode_id="m",
+        title="t",
+        state=evals.State.ACCEPTED,
+        eval_yaml="y",
+        cassette_jsonl="c",
+        content_sha256="s",
+        failing_caught=1,
+        failing=1,
+        healthy_passed=1,
+        healthy=1,
+        reviewer="ada",
+        at=NOW,
+    )
+
+
+async def test_what_drafting_costs_is_spent(db: ClickHouse) -> None:
+    agent, mode_id = unique(), unique()
+    call = DraftCall(
+        call_id=unique(),
+        agent=agent,
+        mode_id=mode_id,
+        eval_id="e",
+        what="model",
+        model="claude-sonnet-5-5",
+        prompt="draft/1",
+        input_tokens=1_000_000,
+        output_tokens=0,
+        usd=3.0,
+        seconds=1.5,
+        outcome="its answer is no eval",
+        at=NOW,
+    )
+    base = replace(call, call_id=unique(), what="base", model="", usd=0.0)
+    await drafting.insert(db, [call, base])
+    await drafting.insert(db, [call])  # told again
+    assert {c.call_id for c in await drafting.of_mode(db, mode_id)} == {call.call_id, base.call_id}
+    (price,) = (p for name, p in known_prices().items() if name == "claude-sonnet-5-5")
+    assert await spent_usd(db, agent, ["claude-sonnet-5-5"], NOW - timedelta(days=1)) == 3.0 + price.input
 
 
 async def test_changes_and_their_steps(db: ClickHouse) -> None:

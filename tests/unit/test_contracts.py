@@ -16,9 +16,12 @@ from outerloop.contracts.v1.decision_pb2 import (
     EvalOutcome,
 )
 from outerloop.contracts.v1.eval_pb2 import (
-    REVIEW_ACCEPT,
+    REPRODUCTION_REPRODUCED,
+    REVIEW_EDIT,
     EvalAccepted,
     EvalDrafted,
+    EvalLinked,
+    EvalRetired,
     EvalReviewed,
     EvalUndraftable,
     Proof,
@@ -69,7 +72,18 @@ CLAIM = ClaimShown(
     log_e_above=-4.1,
     log_e_below=9.2,
 )
-PROOF = Proof(failing_caught=4, failing=5, healthy_passed=5, healthy=5)
+PROOF = Proof(
+    failing_caught=4,
+    failing=5,
+    healthy_passed=5,
+    healthy=5,
+    mutants_killed=11,
+    mutants=12,
+    reproduction=REPRODUCTION_REPRODUCED,
+    base_commit=BASE,
+    base_passed=1,
+    base_trials=8,
+)
 OUTCOME = EvalOutcome(
     eval_id=EVAL,
     title="get_order fails: invalid order id",
@@ -129,11 +143,21 @@ EXAMPLES: list[Message] = [
     EvalReviewed(
         eval_id=EVAL,
         agent="helpdesk",
-        review=REVIEW_ACCEPT,
+        review=REVIEW_EDIT,
         reviewer="ada",
         reason="seen it happen",
         content_sha256=SHA,
         reviewed_at=NOON,
+        eval_yaml="id: e\n",
+    ),
+    EvalLinked(agent="helpdesk", mode_id=MODE, eval_id=EVAL, eval_mode_id=MODE, reason="it fails on 5 of 5"),
+    EvalRetired(
+        eval_id=EVAL,
+        agent="helpdesk",
+        mode_id=MODE,
+        retired_by="ada",
+        reason="we sell no lamps any more",
+        retired_at=NOON,
     ),
     EvalAccepted(
         eval_id=EVAL,

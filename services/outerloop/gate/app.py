@@ -17,8 +17,10 @@ from outerloop.contracts.v1.decision_pb2 import VERDICT_SHIP, DecisionReached
 from outerloop.contracts.v1.release_pb2 import EvalReopened
 from outerloop.evals.suite import Entry
 from outerloop.gate.core.certificate import Broken
+from outerloop.gate.court import says
 from outerloop.gate.court.judge import Judge
 from outerloop.gate.court.rows import Rows
+from outerloop.gate.court.says import Judged
 from outerloop.gate.production.reopening import reopen
 from outerloop.gate.production.sentinel import Sentinel
 from outerloop.gate.production.watch import Watch
@@ -140,11 +142,15 @@ class Gate:
             )
         url, branch = repositories[change.agent]
         record = await evals.get(self._db, change.eval_id)
-        if record is None or record.state is not State.ACCEPTED:
-            raise PoisonError(f"a change for eval {change.eval_id}, which nobody accepted")
+        if record is None or not (record.gates or record.state is State.RETIRED):
+            raise PoisonError(f"a change for eval {change.eval_id}, which nobody made binding")
         repository = await Repository.open(url, self._settings.cache / "gate" / change.agent)
-        new = Entry(record.eval, record.cassette)
-        judged = await self._judge.judge(repository, branch, change, new)
+        judged: Judged | None
+        if record.state is State.RETIRED:
+            judged = says.retired(change, f"{record.reviewer} retired its eval: {record.reason}")
+        else:
+            new = Entry(record.eval, record.cassette)
+            judged = await self._judge.judge(repository, branch, change, new)
         if judged is None or (
             judged.decision.verdict != VERDICT_SHIP and await decisions.decided(self._db, change.change_id)
         ):

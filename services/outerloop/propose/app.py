@@ -100,7 +100,8 @@ class Proposer:
 
     async def _step(self, agent: str, decided: DecisionReached | None, cause: Delivery | None) -> bool:
         """One step; whether there may be another."""
-        accepted = {e.eval_id: e for e in await evals.of_agent(self._db, agent, EvalState.ACCEPTED)}
+        known_evals = await evals.of_agent(self._db, agent, EvalState.ACCEPTED)
+        accepted = {e.eval_id: e for e in known_evals if e.gates}
         known = await changes.of_agent(self._db, agent)
         if unsent := next((c for c in known if c.state is ChangeState.WRITTEN), None):
             await self._send(unsent, cause)

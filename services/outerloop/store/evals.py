@@ -1,26 +1,62 @@
 """Table evals: evals from draft to acceptance, and modes for which there is none yet. Writer: draft."""
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from datetime import datetime
 from enum import StrEnum
+from typing import Any
 
 from outerloop.evals.model import Cassette, Eval
 from outerloop.runtime.clickhouse import ClickHouse
 
 
 class State(StrEnum):
-    """How far an eval is, in the order in which a later state replaces an earlier one."""
+    """How far an eval is. `_STEPS` says which state replaces which."""
 
     # No eval could be proven: the row says for which mode, and on how many failures and healthy runs.
     UNDRAFTABLE = "undraftable"
+    # It holds on recorded traces, and the base is being run again: not to be reviewed yet.
+    PROVING = "proving"
     DRAFTED = "drafted"
     REJECTED = "rejected"
     ACCEPTED = "accepted"
+    # A person has retired it: it binds no longer.
+    RETIRED = "retired"
+    # An accepted eval, `linked_eval`, catches the mode already.
+    LINKED = "linked"
+
+
+# A row replaces one of the same or an earlier step: what is done again after a crash takes nothing back.
+_STEPS = {
+    State.UNDRAFTABLE: 0,
+    State.PROVING: 0,
+    State.DRAFTED: 1,
+    State.LINKED: 1,
+    State.REJECTED: 2,
+    State.ACCEPTED: 3,
+    State.RETIRED: 4,
+}
+_WITHOUT_EVAL = (State.UNDRAFTABLE, State.LINKED)
+
+
+class Reproduction(StrEnum):
+    """Whether the release branch failed the eval when it was drafted."""
+
+    UNASKED = "unasked"  # draft has no repository of the agent, or it could not be run: the gate asks
+    REPRODUCED = "reproduced"
+    NOT_REPRODUCED = "not reproduced"  # it never gates
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EvalRecord:
-    """One eval with its proof on recorded traces. UNDRAFTABLE, it has neither text nor cassette."""
+    """One eval with its proof. UNDRAFTABLE or LINKED, it has neither text nor cassette.
+
+    `failing_caught` of `failing` recorded failures fail it, `healthy_passed` of `healthy` runs that had no
+    part in choosing it pass, it fails `mutants_killed` of `mutants` healthy runs that were broken on purpose
+    (`survivors` are the others, in words), and `base_passed` of `base_trials` trials of `base_commit` pass.
+    `tries` counts the evals drafted for one opening of its mode. Its first sign is `signal_kind` about
+    `signal_subject`, shown by `span_id`. Of the last `traffic` runs, `similar` are on a request like its own.
+    `reason` is the reviewer's, or why there is none.
+    """
 
     eval_id: str
     agent: str
@@ -36,6 +72,48 @@ class EvalRecord:
     healthy: int
     reviewer: str
     at: datetime
+    drafter: str = ""
+    tries: int = 1
+    signal_kind: str = ""
+    signal_subject: str = ""
+    span_id: str = ""
+    reason: str = ""
+    linked_eval: str = ""
+    similar: int = 0
+    traffic: int = 0
+    mutants_killed: int = 0
+    mutants: int = 0
+    survivors: tuple[str, ...] = ()
+    reproduction: Reproduction = Reproduction.UNASKED
+    base_commit: str = ""
+    base_passed: int = 0
+    base_trials: int = 0
+
+    @property
+    def gates(self) -> bool:
+        """Whether a change may be made for it and judged by it."""
+        return self.state is State.ACCEPTED and self.reproduction is not Reproduction.NOT_REPRODUCED
+
+    @property
+    def recall(self) -> float:
+        """Of the recorded failures of its mode, the share that it fails."""
+        return self.failing_caught / self.failing if self.failing else 0.0
+
+    @property
+    def precision(self) -> float:
+        """Of the recorded runs that it fails, the share that was judged bad."""
+        failed = self.failing_caught + self.healthy - self.healthy_passed
+        return self.failing_caught / failed if failed else 0.0
+
+    @property
+    def mutation_score(self) -> float:
+        """Of healthy runs that were broken on purpose, the share that it fails."""
+        return self.mutants_killed / self.mutants if self.mutants else 0.0
+
+    @property
+    def flake_rate(self) -> float:
+        """Of good runs, the share that it is expected to fail: Jeffreys' estimate from healthy ones."""
+        return (self.healthy - self.healthy_passed + 0.5) / (self.healthy + 1)
 
     @property
     def eval(self) -> Eval:
@@ -48,9 +126,12 @@ class EvalRecord:
         return Cassette.from_jsonl(self.cassette_jsonl, f"cassette of eval {self.eval_id}")
 
 
+_COLUMNS = ", ".join(field.name for field in fields(EvalRecord))
+
+
 async def insert(db: ClickHouse, record: EvalRecord) -> None:
     """Store an eval; a later state replaces an earlier one."""
-    await db.insert("evals", [asdict(record) | {"step": list(State).index(record.state)}])
+    await db.insert("evals", [asdict(record) | {"step": _STEPS[record.state]}])
 
 
 async def get(db: ClickHouse, eval_id: str) -> EvalRecord | None:
@@ -62,22 +143,26 @@ async def get(db: ClickHouse, eval_id: str) -> EvalRecord | None:
 async def of_agent(db: ClickHouse, agent: str, state: State | None = None) -> list[EvalRecord]:
     """The evals of an agent ("": of every agent), in the order in which they reached their state.
 
-    Without a state asked for, all that there is an eval of: none that is UNDRAFTABLE.
+    Without a state asked for, all that there is an eval of: none that is UNDRAFTABLE or LINKED.
     """
     return await _select(
         db,
         "({agent:String} = '' OR agent = {agent:String})"
-        " AND if({state:String} = '', state != 'undraftable', state = {state:String})",
+        " AND if({state:String} = '', NOT has({without:Array(String)}, state), state = {state:String})",
+        without=[each.value for each in _WITHOUT_EVAL],
         agent=agent,
         state=state.value if state else "",
     )
 
 
-async def _select(db: ClickHouse, where: str, **parameters: str) -> list[EvalRecord]:
+async def _select(db: ClickHouse, where: str, **parameters: str | list[str]) -> list[EvalRecord]:
     rows = await db.query(
-        "SELECT eval_id, agent, mode_id, title, state, eval_yaml, cassette_jsonl, content_sha256,"  # noqa: S608
-        " failing_caught, failing, healthy_passed, healthy, reviewer, at"
-        f" FROM evals FINAL WHERE {where} ORDER BY at, eval_id",
+        f"SELECT {_COLUMNS} FROM evals FINAL WHERE {where} ORDER BY at, eval_id",  # noqa: S608 - ours only
         **parameters,
     )
-    return [EvalRecord(**row | {"state": State(row["state"])}) for row in rows]
+    return [_record(row) for row in rows]
+
+
+def _record(row: dict[str, Any]) -> EvalRecord:
+    typed = {"state": State(row["state"]), "reproduction": Reproduction(row["reproduction"])}
+    return EvalRecord(**row | typed | {"survivors": tuple(row["survivors"])})

@@ -1,4 +1,4 @@
-"""What an agent's improvement has cost: sessions of the harness and trials of the gate. Writes nothing."""
+"""What an agent's improvement has cost: drafts, sessions of the harness and trials. Writes nothing."""
 
 from collections.abc import Iterable
 from datetime import UTC, datetime
@@ -21,12 +21,16 @@ async def spent_usd(db: ClickHouse, agent: str, models: Iterable[str], since: da
     prices = known_prices()
     tokens = Usage(*await _trial_tokens(db, agent, since))
     trials = max((prices[model].usd(tokens) for model in models if model in prices), default=0.0)
-    return trials + await _sessions_usd(db, agent, since)
+    return (
+        trials
+        + await _paid_usd(db, "harness_steps", agent, since)
+        + await _paid_usd(db, "draft_calls", agent, since)
+    )
 
 
-async def _sessions_usd(db: ClickHouse, agent: str, since: datetime) -> float:
+async def _paid_usd(db: ClickHouse, table: str, agent: str, since: datetime) -> float:
     rows = await db.query(
-        "SELECT sum(usd) AS usd FROM harness_steps FINAL"
+        f"SELECT sum(usd) AS usd FROM {table} FINAL"  # noqa: S608 - a name of ours
         " WHERE agent = {agent:String} AND at >= {since:DateTime64(3)}",
         agent=agent,
         since=since,
@@ -36,8 +40,11 @@ async def _sessions_usd(db: ClickHouse, agent: str, since: datetime) -> float:
 
 async def _trial_tokens(db: ClickHouse, agent: str, since: datetime) -> tuple[int, int]:
     rows = await db.query(
-        "SELECT sum(input_tokens) AS input, sum(output_tokens) AS output FROM trials FINAL"
-        " WHERE agent = {agent:String} AND at >= {since:DateTime64(3)}",
+        "SELECT sum(input_tokens) AS input, sum(output_tokens) AS output FROM ("
+        " SELECT input_tokens, output_tokens FROM trials FINAL"
+        " WHERE agent = {agent:String} AND at >= {since:DateTime64(3)}"
+        " UNION ALL SELECT input_tokens, output_tokens FROM draft_calls FINAL"
+        " WHERE agent = {agent:String} AND at >= {since:DateTime64(3)} AND what = 'base')",
         agent=agent,
         since=since,
     )

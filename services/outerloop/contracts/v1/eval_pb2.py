@@ -26,7 +26,7 @@ from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__
 from outerloop.contracts.v1 import topic_pb2 as outerloop_dot_contracts_dot_v1_dot_topic__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n!outerloop/contracts/v1/eval.proto\x12\x16outerloop.contracts.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\"outerloop/contracts/v1/topic.proto\"\xe7\x01\n\x0b\x45valDrafted\x12\x0f\n\x07\x65val_id\x18\x01 \x01(\t\x12\r\n\x05\x61gent\x18\x02 \x01(\t\x12\x0f\n\x07mode_id\x18\x03 \x01(\t\x12\r\n\x05title\x18\x04 \x01(\t\x12\x16\n\x0e\x63ontent_sha256\x18\x05 \x01(\t\x12,\n\x05proof\x18\x06 \x01(\x0b\x32\x1d.outerloop.contracts.v1.Proof:R\xf2\xa1\x19N\n\x19outerloop.eval.drafted.v1\x12\x05\x61gent\x18\x0c \x02*\x1f\x61 proven draft waits for review2\x05\x64raft\"Y\n\x05Proof\x12\x16\n\x0e\x66\x61iling_caught\x18\x01 \x01(\r\x12\x0f\n\x07\x66\x61iling\x18\x02 \x01(\r\x12\x16\n\x0ehealthy_passed\x18\x03 \x01(\r\x12\x0f\n\x07healthy\x18\x04 \x01(\r\"\xa5\x01\n\x0f\x45valUndraftable\x12\r\n\x05\x61gent\x18\x01 \x01(\t\x12\x0f\n\x07mode_id\x18\x02 \x01(\t\x12\x0e\n\x06reason\x18\x03 \x01(\t:b\xf2\xa1\x19^\n\x1douterloop.eval.undraftable.v1\x12\x05\x61gent\x18\x0c \x01*+no eval could be proven for a mode, and why2\x05\x64raft\"\x9d\x02\n\x0c\x45valReviewed\x12\x0f\n\x07\x65val_id\x18\x01 \x01(\t\x12\r\n\x05\x61gent\x18\x02 \x01(\t\x12.\n\x06review\x18\x03 \x01(\x0e\x32\x1e.outerloop.contracts.v1.Review\x12\x10\n\x08reviewer\x18\x04 \x01(\t\x12\x0e\n\x06reason\x18\x05 \x01(\t\x12\x16\n\x0e\x63ontent_sha256\x18\x06 \x01(\t\x12/\n\x0breviewed_at\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp:R\xf2\xa1\x19N\n\x1aouterloop.eval.reviewed.v1\x12\x05\x61gent\x18\x0c \x02*\x1d\x61 person\'s verdict on a draft2\x06person\"\x8b\x02\n\x0c\x45valAccepted\x12\x0f\n\x07\x65val_id\x18\x01 \x01(\t\x12\r\n\x05\x61gent\x18\x02 \x01(\t\x12\x0f\n\x07mode_id\x18\x03 \x01(\t\x12\x16\n\x0e\x63ontent_sha256\x18\x04 \x01(\t\x12\x13\n\x0b\x61\x63\x63\x65pted_by\x18\x05 \x01(\t\x12/\n\x0b\x61\x63\x63\x65pted_at\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp:l\xf2\xa1\x19h\n\x1aouterloop.eval.accepted.v1\x12\x05\x61gent\x18\x0c \x02*8an eval binds: propose looks for a change that passes it2\x05\x64raft*F\n\x06Review\x12\x16\n\x12REVIEW_UNSPECIFIED\x10\x00\x12\x11\n\rREVIEW_ACCEPT\x10\x01\x12\x11\n\rREVIEW_REJECT\x10\x02\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n!outerloop/contracts/v1/eval.proto\x12\x16outerloop.contracts.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\"outerloop/contracts/v1/topic.proto\"\xe7\x01\n\x0b\x45valDrafted\x12\x0f\n\x07\x65val_id\x18\x01 \x01(\t\x12\r\n\x05\x61gent\x18\x02 \x01(\t\x12\x0f\n\x07mode_id\x18\x03 \x01(\t\x12\r\n\x05title\x18\x04 \x01(\t\x12\x16\n\x0e\x63ontent_sha256\x18\x05 \x01(\t\x12,\n\x05proof\x18\x06 \x01(\x0b\x32\x1d.outerloop.contracts.v1.Proof:R\xf2\xa1\x19N\n\x19outerloop.eval.drafted.v1\x12\x05\x61gent\x18\x0c \x02*\x1f\x61 proven draft waits for review2\x05\x64raft\"\xfd\x01\n\x05Proof\x12\x16\n\x0e\x66\x61iling_caught\x18\x01 \x01(\r\x12\x0f\n\x07\x66\x61iling\x18\x02 \x01(\r\x12\x16\n\x0ehealthy_passed\x18\x03 \x01(\r\x12\x0f\n\x07healthy\x18\x04 \x01(\r\x12\x16\n\x0emutants_killed\x18\x05 \x01(\r\x12\x0f\n\x07mutants\x18\x06 \x01(\r\x12:\n\x0creproduction\x18\x07 \x01(\x0e\x32$.outerloop.contracts.v1.Reproduction\x12\x13\n\x0b\x62\x61se_commit\x18\x08 \x01(\t\x12\x13\n\x0b\x62\x61se_passed\x18\t \x01(\r\x12\x13\n\x0b\x62\x61se_trials\x18\n \x01(\r\"\xbe\x01\n\nEvalLinked\x12\r\n\x05\x61gent\x18\x01 \x01(\t\x12\x0f\n\x07mode_id\x18\x02 \x01(\t\x12\x0f\n\x07\x65val_id\x18\x03 \x01(\t\x12\x14\n\x0c\x65val_mode_id\x18\x04 \x01(\t\x12\x0e\n\x06reason\x18\x05 \x01(\t:Y\xf2\xa1\x19U\n\x18outerloop.eval.linked.v1\x12\x05\x61gent\x18\x0c \x02*\'an accepted eval catches a mode already2\x05\x64raft\"\xa5\x01\n\x0f\x45valUndraftable\x12\r\n\x05\x61gent\x18\x01 \x01(\t\x12\x0f\n\x07mode_id\x18\x02 \x01(\t\x12\x0e\n\x06reason\x18\x03 \x01(\t:b\xf2\xa1\x19^\n\x1douterloop.eval.undraftable.v1\x12\x05\x61gent\x18\x0c \x01*+no eval could be proven for a mode, and why2\x05\x64raft\"\xb0\x02\n\x0c\x45valReviewed\x12\x0f\n\x07\x65val_id\x18\x01 \x01(\t\x12\r\n\x05\x61gent\x18\x02 \x01(\t\x12.\n\x06review\x18\x03 \x01(\x0e\x32\x1e.outerloop.contracts.v1.Review\x12\x10\n\x08reviewer\x18\x04 \x01(\t\x12\x0e\n\x06reason\x18\x05 \x01(\t\x12\x16\n\x0e\x63ontent_sha256\x18\x06 \x01(\t\x12/\n\x0breviewed_at\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x11\n\teval_yaml\x18\x08 \x01(\t:R\xf2\xa1\x19N\n\x1aouterloop.eval.reviewed.v1\x12\x05\x61gent\x18\x0c \x02*\x1d\x61 person\'s verdict on a draft2\x06person\"\x8b\x02\n\x0c\x45valAccepted\x12\x0f\n\x07\x65val_id\x18\x01 \x01(\t\x12\r\n\x05\x61gent\x18\x02 \x01(\t\x12\x0f\n\x07mode_id\x18\x03 \x01(\t\x12\x16\n\x0e\x63ontent_sha256\x18\x04 \x01(\t\x12\x13\n\x0b\x61\x63\x63\x65pted_by\x18\x05 \x01(\t\x12/\n\x0b\x61\x63\x63\x65pted_at\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp:l\xf2\xa1\x19h\n\x1aouterloop.eval.accepted.v1\x12\x05\x61gent\x18\x0c \x02*8an eval binds: propose looks for a change that passes it2\x05\x64raft\"\xf7\x01\n\x0b\x45valRetired\x12\x0f\n\x07\x65val_id\x18\x01 \x01(\t\x12\r\n\x05\x61gent\x18\x02 \x01(\t\x12\x0f\n\x07mode_id\x18\x03 \x01(\t\x12\x12\n\nretired_by\x18\x04 \x01(\t\x12\x0e\n\x06reason\x18\x05 \x01(\t\x12.\n\nretired_at\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp:c\xf2\xa1\x19_\n\x19outerloop.eval.retired.v1\x12\x05\x61gent\x18\x0c \x02*0a person has retired an eval: it binds no longer2\x05\x64raft*j\n\x0cReproduction\x12\x1c\n\x18REPRODUCTION_UNSPECIFIED\x10\x00\x12\x1b\n\x17REPRODUCTION_REPRODUCED\x10\x01\x12\x1f\n\x1bREPRODUCTION_NOT_REPRODUCED\x10\x02*\x95\x01\n\x06Review\x12\x16\n\x12REVIEW_UNSPECIFIED\x10\x00\x12\x11\n\rREVIEW_ACCEPT\x10\x01\x12\x11\n\rREVIEW_REJECT\x10\x02\x12\x0f\n\x0bREVIEW_EDIT\x10\x03\x12\x18\n\x14REVIEW_NOT_A_FAILURE\x10\x04\x12\x0f\n\x0bREVIEW_MUTE\x10\x05\x12\x11\n\rREVIEW_RETIRE\x10\x06\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -35,22 +35,32 @@ if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
   _globals['_EVALDRAFTED']._loaded_options = None
   _globals['_EVALDRAFTED']._serialized_options = b'\362\241\031N\n\031outerloop.eval.drafted.v1\022\005agent\030\014 \002*\037a proven draft waits for review2\005draft'
+  _globals['_EVALLINKED']._loaded_options = None
+  _globals['_EVALLINKED']._serialized_options = b'\362\241\031U\n\030outerloop.eval.linked.v1\022\005agent\030\014 \002*\'an accepted eval catches a mode already2\005draft'
   _globals['_EVALUNDRAFTABLE']._loaded_options = None
   _globals['_EVALUNDRAFTABLE']._serialized_options = b'\362\241\031^\n\035outerloop.eval.undraftable.v1\022\005agent\030\014 \001*+no eval could be proven for a mode, and why2\005draft'
   _globals['_EVALREVIEWED']._loaded_options = None
   _globals['_EVALREVIEWED']._serialized_options = b'\362\241\031N\n\032outerloop.eval.reviewed.v1\022\005agent\030\014 \002*\035a person\'s verdict on a draft2\006person'
   _globals['_EVALACCEPTED']._loaded_options = None
   _globals['_EVALACCEPTED']._serialized_options = b'\362\241\031h\n\032outerloop.eval.accepted.v1\022\005agent\030\014 \002*8an eval binds: propose looks for a change that passes it2\005draft'
-  _globals['_REVIEW']._serialized_start=1181
-  _globals['_REVIEW']._serialized_end=1251
+  _globals['_EVALRETIRED']._loaded_options = None
+  _globals['_EVALRETIRED']._serialized_options = b'\362\241\031_\n\031outerloop.eval.retired.v1\022\005agent\030\014 \002*0a person has retired an eval: it binds no longer2\005draft'
+  _globals['_REPRODUCTION']._serialized_start=1808
+  _globals['_REPRODUCTION']._serialized_end=1914
+  _globals['_REVIEW']._serialized_start=1917
+  _globals['_REVIEW']._serialized_end=2066
   _globals['_EVALDRAFTED']._serialized_start=131
   _globals['_EVALDRAFTED']._serialized_end=362
-  _globals['_PROOF']._serialized_start=364
-  _globals['_PROOF']._serialized_end=453
-  _globals['_EVALUNDRAFTABLE']._serialized_start=456
-  _globals['_EVALUNDRAFTABLE']._serialized_end=621
-  _globals['_EVALREVIEWED']._serialized_start=624
-  _globals['_EVALREVIEWED']._serialized_end=909
-  _globals['_EVALACCEPTED']._serialized_start=912
-  _globals['_EVALACCEPTED']._serialized_end=1179
+  _globals['_PROOF']._serialized_start=365
+  _globals['_PROOF']._serialized_end=618
+  _globals['_EVALLINKED']._serialized_start=621
+  _globals['_EVALLINKED']._serialized_end=811
+  _globals['_EVALUNDRAFTABLE']._serialized_start=814
+  _globals['_EVALUNDRAFTABLE']._serialized_end=979
+  _globals['_EVALREVIEWED']._serialized_start=982
+  _globals['_EVALREVIEWED']._serialized_end=1286
+  _globals['_EVALACCEPTED']._serialized_start=1289
+  _globals['_EVALACCEPTED']._serialized_end=1556
+  _globals['_EVALRETIRED']._serialized_start=1559
+  _globals['_EVALRETIRED']._serialized_end=1806
 # @@protoc_insertion_point(module_scope)

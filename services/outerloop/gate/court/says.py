@@ -32,6 +32,7 @@ from outerloop.gate.court.hearing import Heard
 from outerloop.gate.court.matter import Matter
 from outerloop.gate.release.ship import Shipped
 from outerloop.gate.trials.bench import Subject
+from outerloop.runtime.envelope import stable_id
 from outerloop.store.trials import TrialRecord
 
 _REASONS = 5
@@ -196,6 +197,23 @@ def declined(change: ChangeProposed, certificate: Certificate, reason: str) -> J
     said = _certified(change, certificate)
     said.verdict, said.obstacle, said.reason = VERDICT_REJECT, OBSTACLE_PERSON, reason
     return Judged(said, certificate.broken)
+
+
+def retired(change: ChangeProposed, reason: str) -> Judged:
+    """The decision on a change whose eval binds no longer: there is nothing that it could close."""
+    decision = DecisionReached(
+        decision_id=stable_id("retired", change.change_id),
+        agent=change.agent,
+        change_id=change.change_id,
+        mode_id=change.mode_id,
+        eval_id=change.eval_id,
+        verdict=VERDICT_REJECT,
+        obstacle=OBSTACLE_PERSON,
+        reason=reason,
+        base_commit=change.base_commit,
+    )
+    decision.decided_at.FromDatetime(datetime.now(UTC))
+    return Judged(decision)
 
 
 def _certified(change: ChangeProposed, certificate: Certificate) -> DecisionReached:
