@@ -5,7 +5,7 @@ UV := $(BIN)/uv
 PROTOS := $(shell find proto -name '*.proto')
 EXAMPLES := helpdesk helpdesk_model helpdesk_traffic helpdesk_demo
 
-.PHONY: help setup demo test check bench-gate bench-life format proto lock clean
+.PHONY: help setup demo test check bench-draft bench-gate bench-life format proto lock clean
 .DEFAULT_GOAL := help
 
 help: ## what there is
@@ -37,6 +37,9 @@ check: setup ## every gate on the code: lint, types, layers, contracts, lock fil
 	$(BIN)/lint-imports
 	cd proto && ../$(BIN)/buf lint
 	$(MAKE) --no-print-directory check-drift
+
+bench-draft: setup ## evals drafted from half of recorded traces, measured on the other (ARGS="--traces FOLDER")
+	PYTHONPATH=tests $(BIN)/python -m bench.bench_draft $(ARGS)
 
 bench-gate: setup ## the gate's statistics beside naive rules (ARGS="--share .05" is short)
 	$(BIN)/python tests/bench/bench_gate.py $(ARGS)

@@ -26,7 +26,8 @@ CANCEL = "Please cancel my order A-1"
 ORDER, CANCELLED = Call("get_order", {"id": "A-1"}), Call("cancel", {"id": "A-1"})
 ERROR = Call("get_order", {"id": "1"}, "bad id", failed=True)
 END = (NoErrorStatus(), Answered())
-LOOKED, NOT_CANCELLED = ToolCalled(tool="get_order"), ToolNotCalled(tool="cancel", arguments={"id": "A-1"})
+LOOKED, CANCELS = (ToolCalled(tool=tool, arguments={"id": "A-1"}) for tool in ("get_order", "cancel"))
+NOT_CANCELLED = ToolNotCalled(tool="cancel", arguments={"id": "A-1"})
 
 
 def bad(number: int, *calls: Call, asked: str = CANCEL, answer: str = "Sorry.") -> Failing:
@@ -52,7 +53,7 @@ def sign(kind: str, subject: str = "get_order") -> Signal:
 @pytest.mark.parametrize(
     ("kind", "own", "beside"),
     [
-        ("tool_error", LOOKED, END),
+        ("tool_error", ToolCalled(tool="get_order"), END),
         ("repeated_call", NoRepeatedCall(), END),
         ("error_status", NoErrorStatus(), (Answered(),)),
         ("empty_answer", Answered(), (NoErrorStatus(),)),
@@ -67,9 +68,9 @@ def test_a_sign_has_its_recipe(kind: str, own: Expectation, beside: tuple[Expect
 def test_what_all_neighbours_call_is_expected_too() -> None:
     failing = trace(run(1, CANCEL, ERROR))
     wanted = expectations(failing, sign("tool_error"), HEALTHY)
-    assert wanted == Wanted((LOOKED,), (ToolCalled(tool="cancel"), *END))
+    assert wanted == Wanted((LOOKED,), (CANCELS, *END))
     one = HEALTHY[:1]  # could agree by chance
-    assert expectations(failing, sign("tool_error"), one) == Wanted((LOOKED,), END)
+    assert expectations(failing, sign("tool_error"), one) == Wanted((ToolCalled(tool="get_order"),), END)
 
 
 def test_a_tool_that_must_not_be_called_is_not_expected_as_well() -> None:
@@ -87,7 +88,7 @@ def test_a_draft_fails_on_the_failure_and_passes_on_healthy_runs() -> None:
     made = draft(failing, HEALTHY)
     assert isinstance(made, Draft)
     assert made.exemplar == failing[0].trace
-    assert made.expect == (ToolCalled(tool="get_order"), ToolCalled(tool="cancel"), *END)
+    assert made.expect == (LOOKED, CANCELS, *END)
     assert (made.failing_caught, made.failing, made.healthy_passed, made.healthy) == (3, 3, 1, 1)
     assert not grade(made.expect, made.exemplar).passed
     assert all(grade(made.expect, healthy).passed for healthy in HEALTHY)
@@ -100,8 +101,8 @@ def test_an_expectation_that_healthy_runs_do_not_meet_is_left_out() -> None:
     made = draft([Failing(trace(run(1, CANCEL, *loop, ERROR)), sign("repeated_call", "poll"))], healthy)
     assert isinstance(made, Draft)
     assert made.expect == (
-        ToolCalled(tool="get_order"),
-        ToolCalled(tool="cancel"),
+        LOOKED,
+        CANCELS,
         ToolCalled(tool="poll"),
         *END,
     )
@@ -145,12 +146,12 @@ def test_another_flaw_on_the_same_kind_of_request_is_none_of_its_business() -> N
     silent = [bad(n, ORDER, CANCELLED, answer="") for n in range(1, 4)]
     made = draft(silent, HEALTHY, crashed)
     assert isinstance(made, Draft)
-    assert made.expect == (Answered(), LOOKED, ToolCalled(tool="cancel"))
+    assert made.expect == (Answered(), LOOKED, CANCELS)
     assert all(grade(made.expect, other).passed for other in crashed)
     errors = [Failing(t, signals_of(t, [])[0]) for t in crashed]
     made = draft(errors, HEALTHY, [f.trace for f in silent])
     assert isinstance(made, Draft)
-    assert made.expect == (NoErrorStatus(), LOOKED, ToolCalled(tool="cancel"))
+    assert made.expect == (NoErrorStatus(), LOOKED, CANCELS)
 
 
 def test_what_the_sign_is_about_is_expected_whatever_else_fails() -> None:
@@ -165,7 +166,7 @@ def test_another_kind_of_request_says_nothing_of_this_one() -> None:
     elsewhere = trace(run(11, "How is the weather in Lisbon?", error="boom"))
     made = draft([bad(1, ERROR)], HEALTHY, [elsewhere])
     assert isinstance(made, Draft)
-    assert made.expect == (LOOKED, ToolCalled(tool="cancel"), *END)
+    assert made.expect == (LOOKED, CANCELS, *END)
 
 
 def test_the_failures_caught_are_those_that_the_eval_itself_fails_on() -> None:
@@ -202,7 +203,7 @@ def test_a_healthy_run_held_out_can_take_an_expectation_away() -> None:
 def test_where_no_healthy_run_can_be_spared_those_used_are_counted() -> None:
     made = draft([bad(1, ERROR)], HEALTHY[:2])
     assert isinstance(made, Draft)
-    assert made.expect == (LOOKED, ToolCalled(tool="cancel"), *END)
+    assert made.expect == (LOOKED, CANCELS, *END)
     assert (made.healthy_passed, made.healthy) == (2, 2)
 
 

@@ -4,6 +4,9 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
 from outerloop.contracts.v1.eval_pb2 import (
+    REPRODUCTION_NOT_REPRODUCED,
+    REPRODUCTION_REPRODUCED,
+    REPRODUCTION_UNSPECIFIED,
     REVIEW_ACCEPT,
     EvalAccepted,
     EvalDrafted,
@@ -14,11 +17,16 @@ from outerloop.contracts.v1.eval_pb2 import (
 from outerloop.draft.core.proof import Draft
 from outerloop.draft.evidence import Amount
 from outerloop.evals.model import Cassette, Eval, Provenance, RecordedCall, content_sha256
-from outerloop.store.evals import EvalRecord, State
+from outerloop.store.evals import EvalRecord, Reproduction, State
 from outerloop.trace.model import Trace
 
-DRAFTER = "outerloop draft rules/2"
+DRAFTER = "outerloop draft rules/3"
 _SOURCES = 5
+_REPRODUCTION = {
+    Reproduction.UNASKED: REPRODUCTION_UNSPECIFIED,
+    Reproduction.REPRODUCED: REPRODUCTION_REPRODUCED,
+    Reproduction.NOT_REPRODUCED: REPRODUCTION_NOT_REPRODUCED,
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +72,13 @@ def drafted(opening: Opening, made: Draft, mode_traces: list[str], margin: float
         healthy=made.healthy,
         reviewer="",
         at=now,
+        drafter=DRAFTER,
+        signal_kind=made.sign.kind,
+        signal_subject=made.sign.subject,
+        span_id=made.sign.span_id,
+        mutants=made.mutants,
+        mutants_killed=made.mutants - len(made.survivors),
+        survivors=tuple(dict.fromkeys(made.survivors)),
     )
 
 
@@ -116,6 +131,12 @@ def eval_drafted(record: EvalRecord) -> EvalDrafted:
             failing=record.failing,
             healthy_passed=record.healthy_passed,
             healthy=record.healthy,
+            mutants_killed=record.mutants_killed,
+            mutants=record.mutants,
+            reproduction=_REPRODUCTION[record.reproduction],
+            base_commit=record.base_commit,
+            base_passed=record.base_passed,
+            base_trials=record.base_trials,
         ),
     )
 

@@ -1,16 +1,17 @@
-"""Case: what of a call's arguments says which case it was about, and not how the run went about it."""
+"""Case: which arguments of a call say which case it was about, and an eval held against another case."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from itertools import takewhile
 from typing import Any
 
+from outerloop.draft.core.carry import asked, carried_arguments, forms, whole
+from outerloop.evals.grade import grade
 from outerloop.evals.jsonvalue import canonical
-from outerloop.trace.model import ToolCall, Trace, text_of
+from outerloop.evals.model import Expectation, ToolCalled, ToolNotCalled
+from outerloop.trace.model import ToolCall, Trace
 
 _ID = re.compile(r"\S*\d\S*")
-# 'A-1031' is 1031 to a customer.
-_PREFIX = re.compile(r"\A\D+(?=\d)")
 _LONGEST = 200  # characters of a value that may name a case
 
 
@@ -21,12 +22,11 @@ def case_of(trace: Trace, call: ToolCall) -> dict[str, Any]:
     come before other words, and the request before the tools, as a worse choice would let the same deed
     pass under another wording or amount. Text of several words never counts: it can be worded otherwise.
     """
-    asked = "\n".join(text_of(m) for m in trace.input_messages if m.get("role") == "user")
     earlier = takewhile(lambda c: c.span_id != call.span_id, trace.tool_calls)
     told = "\n".join(c.result for c in earlier)
     words = {key: value for key, value in call.arguments.items() if _is_word(value)}
     ids = {key: value for key, value in words.items() if isinstance(value, str) and _ID.fullmatch(value)}
-    tiers = (_named(of, text) for of in (ids, words) for text in (asked, told))
+    tiers = (_named(of, text) for of in (ids, words) for text in (asked(trace), told))
     return next(filter(None, tiers), {})
 
 
@@ -42,11 +42,38 @@ def _is_word(value: Any) -> bool:
 
 def _occurs(value: Any, text: str) -> bool:
     word = value.strip() if isinstance(value, str) else canonical(value)
-    forms = {word, _PREFIX.sub("", word)}
-    return any(re.search(_whole(form), text, re.IGNORECASE) for form in forms)
+    return any(re.search(whole(re.escape(form), form), text, re.IGNORECASE) for form in forms(word))
 
 
-def _whole(form: str) -> str:
-    """A pattern for it as a whole: not as a part of a longer word or number."""
-    before, after = (r"\d" if end.isdigit() else r"\w" for end in (form[0], form[-1]))
-    return f"(?<!{before}){re.escape(form)}(?!{after})"
+def caught(expect: Sequence[Expectation], exemplar: Trace, failing: Trace) -> bool:
+    """Whether the eval fails on a failure of its mode.
+
+    A forbidden call names the exemplar's case; on another failure, that failure's own case stands there.
+    Healthy runs are graded with the exemplar's: that a call is wrong in one case says nothing of others.
+    """
+    own = [_forbidden_in(failing, e) for e in on_case_of(failing, expect, exemplar)]
+    return not grade(own, failing).passed
+
+
+def on_case_of(trace: Trace, expect: Sequence[Expectation], exemplar: Trace) -> list[Expectation]:
+    """What is expected of a run on a request like the exemplar's: calls that are asked for name its own case.
+
+    What its request does not name is not asked of its calls.
+    """
+    if trace.trace_id == exemplar.trace_id:
+        return list(expect)
+    here, there = asked(exemplar), asked(trace)
+    return [
+        e.model_copy(update={"arguments": carried_arguments(e.arguments, here, there)})
+        if isinstance(e, ToolCalled) and e.arguments
+        else e
+        for e in expect
+    ]
+
+
+def _forbidden_in(failing: Trace, expectation: Expectation) -> Expectation:
+    if not isinstance(expectation, ToolNotCalled):
+        return expectation
+    made = (case_of(failing, c) for c in failing.tool_calls if c.name == expectation.tool and not c.failed)
+    own = next((case for case in made if case.keys() == expectation.arguments.keys()), None)
+    return expectation if own is None else expectation.model_copy(update={"arguments": own})

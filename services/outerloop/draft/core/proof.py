@@ -3,16 +3,20 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from outerloop.draft.core.case import case_of
+from outerloop.draft.core.case import caught, on_case_of
+from outerloop.draft.core.mutants import Mutant, mutants
 from outerloop.draft.core.recipe import AGREEING, expectations
 from outerloop.evals.grade import grade
-from outerloop.evals.model import Expectation, ToolNotCalled
+from outerloop.evals.model import Expectation, ToolCalled
 from outerloop.trace.model import Trace
-from outerloop.trace.neighbours import MOST, Crowd
+from outerloop.trace.neighbours import MOST, Crowd, always_called
 from outerloop.trace.signal import Signal
 
 # A kind of request that fails this much less often than another of the same mode may fail by chance only.
 CHANCE = 1 / 3
+# What more healthy runs than this share do not do either cannot be expected. A few may not: what was judged
+# healthy only has no sign of failure that anybody knows.
+FALSE_ALARMS = 0.1
 # Failures on so many fewer alike requests than another are no typical ones of their mode.
 TYPICAL = 1 / 2
 
@@ -30,15 +34,18 @@ class Draft:
     """Expectations for one exemplar, with how they do on the recorded traces.
 
     `healthy` counts runs that had no part in choosing the expectations; where there was none to spare, those
-    that had.
+    that had. `mutants` are healthy runs that were broken on purpose, `survivors` those that pass, in words.
     """
 
     exemplar: Trace
+    sign: Signal
     expect: tuple[Expectation, ...]
     failing_caught: int
     failing: int
     healthy_passed: int
     healthy: int
+    mutants: int
+    survivors: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +59,7 @@ class Undraftable:
 class _Proven:
     """Proven expectations: on `held` healthy runs, and with `bad` and `good` runs on requests alike."""
 
-    exemplar: Trace
+    candidate: Failing
     expect: tuple[Expectation, ...]
     held: Sequence[Trace]
     bad: int
@@ -89,9 +96,30 @@ def draft(
     often = [p for p in proven if p.bad / (p.bad + p.good) >= usual]
     typical = TYPICAL * max(p.bad for p in often)
     best = max((p for p in often if p.bad >= typical), key=lambda p: (len(p.expect), p.bad))
-    caught = sum(_caught(best.expect, f.trace) for f in failing)
-    passed = sum(grade(best.expect, t).passed for t in best.held)
-    return Draft(best.exemplar, best.expect, caught, len(failing), passed, len(best.held))
+    return _measured(best, failing)
+
+
+def _measured(best: _Proven, failing: Sequence[Failing]) -> Draft:
+    exemplar, sign = best.candidate.trace, best.candidate.sign
+    made = broken_runs(best.held[:MOST], exemplar, sign.span_id)
+    alive = [m for m in made if grade(on_case_of(m.trace, best.expect, exemplar), m.trace).passed]
+    return Draft(
+        exemplar=exemplar,
+        sign=sign,
+        expect=best.expect,
+        failing_caught=sum(caught(best.expect, exemplar, f.trace) for f in failing),
+        failing=len(failing),
+        healthy_passed=sum(grade(on_case_of(t, best.expect, exemplar), t).passed for t in best.held),
+        healthy=len(best.held),
+        mutants=len(made),
+        survivors=tuple(f"{m.way}: {m.what}" for m in alive),
+    )
+
+
+def broken_runs(healthy: Sequence[Trace], failure: Trace, shown_by: str) -> list[Mutant]:
+    """Every mutant of these healthy runs; see `mutants`."""
+    needed = always_called(healthy)
+    return [mutant for run in healthy for mutant in mutants(run, needed, failure, shown_by)]
 
 
 def _try(candidate: Failing, recorded: _Recorded) -> _Proven | Undraftable:
@@ -108,8 +136,12 @@ def _try(candidate: Failing, recorded: _Recorded) -> _Proven | Undraftable:
         return Undraftable(
             f"nothing exact tells {candidate.sign.subject} ({candidate.sign.kind}) from healthy runs"
         )
+    held = [*held, *alike[MOST:]]
+    alarms = sum(not grade(on_case_of(t, expect, candidate.trace), t).passed for t in held)
+    if alarms > FALSE_ALARMS * len(held):
+        return Undraftable(f"what it would expect, {alarms} of {len(held)} healthy runs do not do either")
     bad = 1 + len(recorded.failing.like(candidate.trace))
-    return _Proven(candidate.trace, expect, held, bad, len(alike))
+    return _Proven(candidate, expect, held, bad, len(alike))
 
 
 def _prove(
@@ -124,7 +156,7 @@ def _prove(
     chosen, held = list(compared[::apart]), list(compared[1::2]) if apart > 1 else []
     while True:
         expect = _choose(candidate, chosen, others, typical=typical)
-        passed = [grade(expect, t).passed for t in held]
+        passed = [grade(on_case_of(t, expect, candidate.trace), t).passed for t in held]
         if all(passed):
             return expect, held or chosen
         chosen += [t for t, ok in zip(held, passed, strict=True) if not ok]
@@ -139,23 +171,18 @@ def _choose(
         return ()
     # Another flaw on the same kind of request has an eval of its own: one that also demanded its absence
     # here would reject the change that closes this mode, and that eval the change that closes the other.
-    beside = [e for e in wanted.beside if all(grade((e,), t).passed for t in others)]
+    beside = (_that_holds(e, candidate.trace, others) for e in wanted.beside)
     # What healthy runs do not do either is no sign of failure.
-    return tuple(e for e in (*wanted.own, *beside) if all(grade((e,), t).passed for t in healthy))
+    every = (_that_holds(e, candidate.trace, healthy) for e in (*wanted.own, *beside) if e is not None)
+    return tuple(e for e in every if e is not None)
 
 
-def _caught(expect: Sequence[Expectation], failing: Trace) -> bool:
-    """Whether the eval fails on a failure of its mode.
-
-    A forbidden call names the exemplar's case; on another failure, that failure's own case stands there.
-    Healthy runs are graded with the exemplar's: that a call is wrong in one case says nothing of others.
-    """
-    return not grade([_on_case_of(failing, e) for e in expect], failing).passed
-
-
-def _on_case_of(failing: Trace, expectation: Expectation) -> Expectation:
-    if not isinstance(expectation, ToolNotCalled):
-        return expectation
-    made = (case_of(failing, c) for c in failing.tool_calls if c.name == expectation.tool and not c.failed)
-    own = next((case for case in made if case.keys() == expectation.arguments.keys()), None)
-    return expectation if own is None else expectation.model_copy(update={"arguments": own})
+def _that_holds(expectation: Expectation, exemplar: Trace, runs: Sequence[Trace]) -> Expectation | None:
+    """The expectation as far as it holds on all of these runs, each with its own case; else None."""
+    weaker = [expectation]
+    if isinstance(expectation, ToolCalled) and expectation.arguments:
+        weaker.append(ToolCalled(tool=expectation.tool))
+    for each in weaker:
+        if all(grade(on_case_of(t, (each,), exemplar), t).passed for t in runs):
+            return each
+    return None

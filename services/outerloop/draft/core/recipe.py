@@ -2,8 +2,11 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
+from outerloop.draft.core.carry import asked, carried, named_in_request
 from outerloop.draft.core.case import case_of
+from outerloop.evals.jsonvalue import canonical
 from outerloop.evals.model import (
     Answered,
     Expectation,
@@ -39,8 +42,24 @@ def expectations(failing: Trace, sign: Signal, healthy: Sequence[Trace]) -> Want
         return None
     named = {own.tool} if isinstance(own, ToolCalled | ToolNotCalled) else set()
     tools = always_called(healthy) if len(healthy) >= AGREEING else []
-    called: list[Expectation] = [ToolCalled(tool=tool) for tool in tools if tool not in named]
+    called: list[Expectation] = [_called(tool, failing, healthy) for tool in tools if tool not in named]
+    if isinstance(own, ToolCalled) and own.tool in tools:
+        own = _called(own.tool, failing, healthy)
     return Wanted((own,), tuple(e for e in (*called, NoErrorStatus(), Answered()) if e != own))
+
+
+def _called(tool: str, failing: Trace, healthy: Sequence[Trace]) -> ToolCalled:
+    """A call of the tool, about what the failing run was asked about as healthy runs call it about theirs."""
+    given = [named_in_request(run, tool) for run in healthy]
+    here, there = [asked(run) for run in healthy], asked(failing)
+    arguments: dict[str, Any] = {}
+    for key in sorted(set.intersection(*map(set, given))):
+        told = {
+            canonical(v): v for v in (carried(g[key], h, there) for g, h in zip(given, here, strict=True))
+        }
+        if len(told) == 1 and (value := next(iter(told.values()))) is not None:
+            arguments[key] = value
+    return ToolCalled(tool=tool, arguments=arguments)
 
 
 def _own(failing: Trace, sign: Signal) -> Expectation | None:
