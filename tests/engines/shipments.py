@@ -1,5 +1,6 @@
 """Shipped changes with honest certificates, made without a trial: the counts are such as just prove them."""
 
+import hashlib
 import math
 from collections.abc import Callable, Collection, Mapping
 from datetime import UTC, datetime
@@ -13,6 +14,7 @@ from outerloop.gate.core.claim import Bet, bets, blind_bet
 from outerloop.gate.core.drift import strata
 from outerloop.gate.core.shown import Shown
 from outerloop.gate.core.standing import after
+from outerloop.gate.court.series import series_of
 from outerloop.gate.release import ledger
 from outerloop.gate.release.ship import ship, whole_suite
 from outerloop.runtime.git import Repository
@@ -48,7 +50,8 @@ async def certified(
     suite, head = await whole_suite(repository), await repository.resolve("main")
     assert head is not None
     decision_id = f"decision-of-{change_id}"
-    reserved = await ledger.reserve(repository, decision_id, when=WHEN)
+    heard = hashlib.sha256(decision_id.encode()).hexdigest()
+    reserved = await ledger.reserve(repository, series_of(heard), when=WHEN)
     before = Certificate.from_json(suite.last).standings if suite.last else {}
     contents = {e.eval.id: content_sha256(e.eval, e.cassette) for e in (*suite.entries, new)}
     placed = bets([(s.bar, s.passed, s.trials) for s in before.values()])
@@ -77,7 +80,7 @@ async def certified(
         suite_commit=suite.commit,
         suite_sha256=suite.sha256,
         spending=Spending(
-            content=decision_id,
+            content=reserved.content,
             term=reserved.term,
             index=reserved.index,
             delta=reserved.delta,
@@ -115,6 +118,7 @@ async def certified(
         seconds=1.5,
         gate_version="1",
         previous=suite.last_certificate,
+        heard=heard,
     )
 
 

@@ -1,6 +1,7 @@
 """The gate as a service: real git, a real ClickHouse engine, real trials of a small agent; Kafka by hand."""
 
 import asyncio
+import json
 import sys
 import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
@@ -29,13 +30,19 @@ from outerloop.evals.model import Answered, Cassette, Eval, Provenance
 from outerloop.evals.suite import Entry
 from outerloop.gate import app
 from outerloop.gate.app import Gate
+from outerloop.gate.core.case import Kind, Trial
 from outerloop.gate.court import judge
 from outerloop.gate.court.candidate import Candidate
 from outerloop.gate.court.checks import failing_tests
 from outerloop.gate.court.rows import Rows
+from outerloop.gate.release import ledger
 from outerloop.gate.release.ship import already_shipped
 from outerloop.gate.settings import GateSettings
+from outerloop.gate.trials.bench import Bench, Subject
 from outerloop.gate.trials.runner import Checkouts, Here
+from outerloop.gate.trials.waiting import WaitError
+from outerloop.gate.verify.clone import open_clone
+from outerloop.gate.verify.report import verify
 from outerloop.runtime import lookout
 from outerloop.runtime.agentfile import AgentFile
 from outerloop.runtime.bus import Bus
@@ -49,6 +56,7 @@ from outerloop.store.changes import State as ChangeState
 from outerloop.store.evals import EvalRecord, Reproduction
 from outerloop.store.evals import State as EvalState
 from outerloop.store.migrate import migrate
+from outerloop.store.trials import TrialRecord
 from outerloop.trial.isolation import Unconfined
 from outerloop.trial.sandbox import Sandbox
 
@@ -97,6 +105,10 @@ class Court:
     hand: Hand
     db: ClickHouse
     change: ChangeProposed
+
+    @property
+    def remote_folder(self) -> Path:
+        return Path(self.settings.repositories()[self.agent][0])
 
     def gate(self) -> Gate:
         rows, sandbox = Rows(self.db), Sandbox(Unconfined())
@@ -378,6 +390,115 @@ async def test_one_id_never_has_two_verdicts(make: Make) -> None:
         await court.gate().handle([court.delivery()])
         becauses += [because[2:] for _, because in court.hand.published]
     assert becauses == [("ship",), ("reject",)]
+
+
+@dataclass
+class Interrupted:
+    """A `Runner` for whom something happens before its n-th trial of a candidate, once."""
+
+    runner: Here
+    before: int
+    happens: Callable[[], Awaitable[None]]
+    seen: int = 0
+
+    async def run(self, bench: Bench, trial: Trial) -> TrialRecord:
+        if bench.subject is Subject.CANDIDATE:
+            self.seen += 1
+            if self.seen == self.before:
+                await self.happens()
+        return await self.runner.run(bench, trial)
+
+
+async def interrupted(court: Court, happens: Callable[[], Awaitable[None]], before: int = 8) -> None:
+    """Have the gate judge the change, one trial at a time, and this happen amid its confirmation."""
+    court.settings = court.settings.model_copy(update={"gate_trials_ahead": 1})
+    rows = Rows(court.db)
+
+    def runner(checkouts: Checkouts) -> Interrupted:
+        nonlocal before
+        here = Here(court.settings, Sandbox(Unconfined()), checkouts, rows)
+        made, before = Interrupted(here, before, happens), 0
+        return made
+
+    await Gate(court.settings, cast(Bus, court.hand), court.db, runner).handle([court.delivery()])
+
+
+async def entries_of(court: Court) -> list[tuple[str, int | None]]:
+    """The ledger: what was written, and the index if there is one."""
+    await court.remote.fetch()
+    commit = await court.remote.resolve(ledger.REF) or ""
+    text = await court.remote.show(commit, ledger.NAME) or b""
+    return [(line["what"], line.get("index")) for line in map(json.loads, text.splitlines())]
+
+
+async def candidates(court: Court) -> list[str]:
+    """The series of each trial of a candidate."""
+    rows = await court.db.query(
+        "SELECT decision_id FROM trials FINAL WHERE agent = {agent:String} AND subject = 'candidate'",
+        agent=court.agent,
+    )
+    return [row["decision_id"] for row in rows]
+
+
+@pytest.mark.parametrize(
+    ("path", "written", "series"),
+    [
+        ("docs/guide.md", [("reserved", 1), ("released", None)], 1),
+        ("prompts/other.md", [("reserved", 1), ("reserved", 2), ("released", None)], 2),
+    ],
+    ids=["no eval depends on it", "the new eval depends on it"],
+)
+async def test_a_hearing_goes_on_when_somebody_pushes_what_no_eval_depends_on(
+    court: Court, path: str, written: list[tuple[str, int | None]], series: int
+) -> None:
+    async def push() -> None:
+        await advance(court.remote, {path: b"Somebody's work.\n"})
+
+    await interrupted(court, push)
+    assert court.hand.verdicts == [(court.change.change_id, VERDICT_SHIP)]
+    assert await entries_of(court) == written
+    ran = await candidates(court)
+    assert len(set(ran)) == series
+    decision = court.hand.published[0][0]
+    shipped = await already_shipped(court.remote, court.change.change_id)
+    assert shipped is not None
+    assert shipped.certificate.spending is not None
+    assert decision.series == shipped.certificate.spending.content
+    # As many as the claim took and the screen: none was run for a second time.
+    claimed = sum(claim.trials for claim in shipped.certificate.claims if claim.kind is Kind.NEW)
+    assert ran.count(decision.series) == claimed + shipped.certificate.screen[1]
+    assert (await verify(await open_clone(court.remote_folder))).findings == ()
+
+
+@pytest.mark.parametrize("lost", ["number = 6", "1"], ids=["one", "all"])
+async def test_what_holds_an_index_and_lost_its_trials_pays_for_another(
+    court: Court, lost: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def wait() -> None:
+        raise WaitError("the budget is spent", datetime.now(UTC))
+
+    await interrupted(court, wait)
+    assert (await entries_of(court), court.hand.published) == ([("reserved", 1), ("rested", None)], [])
+    first = set(await candidates(court))
+    of_candidate = f"agent = '{court.agent}' AND subject = 'candidate'"
+    await court.db.command(f"DELETE FROM trials WHERE {of_candidate} AND {lost}")  # noqa: S608 - no stranger's
+    await court.gate().handle([court.delivery()])
+    assert court.hand.verdicts == [(court.change.change_id, VERDICT_SHIP)]
+    assert "trials are lost: it is heard again with another index" in caplog.text
+    assert (await entries_of(court))[2:] == [("reserved", 2), ("released", None)]
+    decision = court.hand.published[0][0]
+    assert (decision.ledger_index, decision.series in first) == (2, False)
+    assert (await verify(await open_clone(court.remote_folder))).findings == ()
+
+
+async def test_what_waited_and_lost_nothing_goes_on_at_its_own_index(court: Court) -> None:
+    async def wait() -> None:
+        raise WaitError("the budget is spent", datetime.now(UTC))
+
+    await interrupted(court, wait)
+    await court.gate().handle([court.delivery()])
+    assert await entries_of(court) == [("reserved", 1), ("rested", None), ("released", None)]
+    assert set(await candidates(court)) == {court.hand.published[0][0].series}
 
 
 async def test_a_verdict_is_bound_to_the_settings_and_the_new_eval(court: Court) -> None:

@@ -93,8 +93,9 @@ async def test_a_persons_change_ships_only_if_every_eval_still_holds(court: Cour
         [f.get("message") for f in ET.fromstring(bad.stdout).iter("failure")]  # noqa: S314 - our own
     )
     entries = [git(clone, "rev-list", "--count", ref) for ref in (ledger.REF, ledger.CHECKS)]
-    # A pair of the gate's; pairs of the three checks that held, and what was rejected keeps its index.
-    assert entries == ["2", "7"]
+    # A pair of the gate's; pairs of the three checks that held, and what was rejected keeps its index: there
+    # is another line for how many trials that was seen by.
+    assert entries == ["2", "8"]
     assert (await verify(await open_clone(clone))).findings == ()
 
     # Where its trials are lost it is rolled anew, and pays for it.

@@ -81,7 +81,8 @@ class Team:
     async def trials(self) -> int:
         proposal = await recall(self.mirror, self.court.change.change_id)
         assert proposal is not None
-        return len(await Rows(self.court.db).of(proposal.certificate.decision_id))
+        assert proposal.certificate.spending is not None
+        return len(await Rows(self.court.db).of(proposal.certificate.spending.content))
 
     async def says(self, mode: str) -> str:
         text = TERMS.format(agent=self.court.agent) + f"release: {{mode: {mode}}}\n"

@@ -69,6 +69,22 @@ async def test_a_content_keeps_its_index_until_it_ships(tmp_path):
     assert [len(text.splitlines()) for text in history(tmp_path / "remote")] == [1, 2, 3, 4]
 
 
+async def test_how_many_trials_there_were_is_noted_once(tmp_path):
+    repository, _ = await agent_repository(tmp_path)
+    await ledger.reserve(repository, "c1", when=WHEN)
+    for trials in (20, 20, 7, 31):
+        await ledger.rest(repository, "c1", trials, when=WHEN)
+    await ledger.rest(repository, "nobody", 5, when=WHEN)
+    assert [json.loads(line).get("trials") for line in (await text_of(repository)).splitlines()] == [
+        None,
+        20,
+        31,
+    ]
+    state, _ = await ledger.read(repository)
+    assert state.least_trials("c1") == 31
+    assert (await ledger.reserve(repository, "c1", when=WHEN)).index == 1
+
+
 async def test_a_release_that_was_overtaken_moves_nothing(tmp_path):
     repository, head = await agent_repository(tmp_path)
     await ledger.reserve(repository, "c1", when=WHEN)

@@ -416,7 +416,7 @@ async def test_a_rollback_of_what_was_not_shipped_is_found(world):
 
 async def test_a_ledger_that_was_edited_is_found(world):
     text = git(world.remote, "show", f"{ledger.REF}:{ledger.NAME}") + "\n"
-    commit = await edited(world, ledger.REF, {ledger.NAME: text.replace("-c1", "-c9").encode()})
+    commit = await edited(world, ledger.REF, {ledger.NAME: text.replace("T", "t", 1).encode()})
     found = await findings(world)
     assert f"{commit} the ledger was not appended to by one entry, but rewritten" in found
     assert f"{commit} the ledger is broken: {ledger.NAME}:2: does not follow the line before it" in found
@@ -444,7 +444,7 @@ async def proposed(world, change, tree, *before, edit=lambda certificate: certif
     release = await push(world, f"refs/heads/outerloop/change/{change}", tree, [certificate.base_commit])
     kept = await world.repository.tree_with(None, {"certificate.json": certificate.to_json()})
     record = await push(world, proposal_ref("c3"), kept, [release, *before])
-    await spent(world, Released(certificate.decision_id))
+    await spent(world, Released(certificate.spending.content))
     return record
 
 
@@ -455,7 +455,7 @@ async def test_error_that_was_given_back_for_what_people_have_not_merged_is_righ
     second = await proposed(world, "c3-again", tree, first)
     assert await findings(world) == ""
     git(world.remote, "update-ref", proposal_ref("c3"), first)
-    assert "the ledger releases decision-of-c3-again, which nothing proves" in await findings(world)
+    assert re.search("the ledger releases [0-9a-f-]{36}, which nothing proves", await findings(world))
 
     def unproven(certificate):
         new = replace(certificate.claims[0], passed=0)
@@ -485,6 +485,32 @@ async def test_a_ledger_that_lost_an_entry_is_found(world, how):
     found = await findings(world)
     assert f"{world.two} the ledger that it names has not reserved index 1 for it" in found
     assert ("rewritten" in found) == (how == "written anew")
+
+
+@pytest.mark.parametrize("named", ["", "f" * 40, "an older one"])
+async def test_a_ledger_is_held_against_a_rollback_too(world, named):
+    """Whoever moves it back behind a rollback would free what failed since the last shipment."""
+    decision = git(world.remote, "log", "-1", "--format=%(trailers:key=Outerloop-Decision,valueonly)", SUITE)
+    path = f"certificates/{decision}.json"
+    honest = await world.repository.show(git(world.remote, "rev-parse", SUITE), path)
+    certificate = Certificate.from_json(honest)
+    assert certificate.ledger_commit == git(world.remote, "rev-parse", ledger.REF)
+    older = git(world.remote, "rev-parse", f"{ledger.REF}~3") if " " in named else named
+    bent = replace(certificate, ledger_commit=older).to_json()
+    grown = await world.repository.tree_with(git(world.remote, "rev-parse", f"{SUITE}~1"), {path: bent})
+    await push(world, SUITE, grown, [git(world.remote, "rev-parse", f"{SUITE}~1")])
+    message = message_of(world, world.undone).replace(sha256(honest), sha256(bent))
+    tree = await world.repository.tree_of(world.undone)
+    commit = await push(world, MAIN, tree, [world.two], message)
+    assert (
+        f"{commit} the ledger that it names ({older or 'none'}) is not what had become of"
+        in await findings(world)
+    )
+
+
+async def test_a_ledger_that_was_moved_back_behind_a_rollback_is_found(world):
+    git(world.remote, "update-ref", ledger.REF, f"{ledger.REF}~1")
+    assert f"{world.undone} the ledger that it names (" in await findings(world)
 
 
 async def test_a_signature_is_told(world):

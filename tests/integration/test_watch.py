@@ -166,6 +166,7 @@ class Production:
             eval_id=eval_id,
             verdict=VERDICT_SHIP,
             shipped_commit=done.commit,
+            series=f"s-{certificate.decision_id}",
         )
         decision.decided_at.FromDatetime(at)
         await decisions.insert(self.db, decision)
@@ -656,7 +657,7 @@ async def test_releases_are_listed_with_proof_cost_rates_and_status(
 ) -> None:
     decision = await released(production)
     shell = Shell(clickhouse=chdb, clickhouse_database=production.db.database)
-    await trials.insert(production.db, [trial(production.agent, decision.decision_id, n) for n in range(3)])
+    await trials.insert(production.db, [trial(production.agent, decision.series, n) for n in range(3)])
 
     async def listed() -> dict[str, Any]:
         (row,) = await asyncio.to_thread(shell.json, "releases", "--agent", production.agent)

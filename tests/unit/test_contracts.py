@@ -195,6 +195,7 @@ EXAMPLES: list[Message] = [
         claims=[CLAIM],
         alpha=0.0067,
         ledger_index=1,
+        series=stable_id("hearing", CHANGE),
         base_commit=BASE,
         candidate_commit=CANDIDATE,
         suite_commit=SUITE,

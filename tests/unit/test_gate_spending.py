@@ -11,6 +11,7 @@ from outerloop.gate.core.spending import (
     Released,
     Renewed,
     Reserved,
+    Rested,
     SpentError,
     alpha_of,
 )
@@ -52,6 +53,23 @@ def test_no_two_contents_hold_an_index_and_a_failure_keeps_its_own(events):
     again = Ledger.fold(entries)
     assert again == ledger
     assert again.reservation("another") == ledger.reservation("another")
+
+
+def test_what_rests_is_taken_up_with_no_fewer_trials_until_it_ships():
+    entries: list[Entry] = [
+        Reserved("a", 1),
+        Rested("a", 12),
+        Rested("a", 30),
+        Rested("a", 12),
+        Reserved("b", 2),
+    ]
+    ledger = Ledger.fold(entries)
+    assert (ledger.least_trials("a"), ledger.least_trials("b")) == (30, 0)
+    assert ledger.reservation("a") == Reserved("a", 1)
+    ledger.apply(Released("a"))
+    assert ledger.least_trials("a") == 0
+    with pytest.raises(ValueError, match="a rests, and holds no index"):
+        ledger.apply(Rested("a", 31))
 
 
 def test_the_smallest_free_index_is_next():

@@ -29,11 +29,12 @@ def judged(asked: float, stood: float) -> float:
         suite=Suite("s", (reopened,) if stood else (), last.to_json()),
         new=reopened,
         base_tree="b",
+        base_files=(),
         files=(),
         changed=(),
         terms="",
     )
-    new = matter.case(Past()).new
+    new = matter.case(Past(), "s1").new
     assert new is not None
     return new.bar
 

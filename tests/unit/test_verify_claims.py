@@ -173,7 +173,7 @@ EDITS = {
     "a smaller index": (spending(index=1, alpha=alpha_of(1)), "has not reserved index 1 for it"),
     "another term": (spending(term=1), "has not reserved index 3 for it"),
     "no index at all": (spending(index=0), "its error is index 0 of 0.05, which cannot be"),
-    "the error of another decision": (spending(content="d2"), "spent on d2, not on this decision"),
+    "the error of another decision": (spending(content="d2"), "spent on d2, not on what was heard"),
     "a screen that was failed": (replace(CHANGE, screen=(2, 4)), "its screen has 2 of 4"),
     "nothing that was broken": (replace(CHANGE, reproduced=None), "not proven to fail eval new"),
     "a base that passes": (

@@ -31,7 +31,7 @@ LEFT JOIN (
     SELECT decision_id, count() AS trials, countIf(passed) AS passed, sum(input_tokens) AS input,
            sum(output_tokens) AS output, arraySort(groupUniqArrayArray(models)) AS models
     FROM trials FINAL GROUP BY decision_id
-) AS t ON t.decision_id = d.decision_id
+) AS t ON t.decision_id = d.series
 LEFT JOIN (
     SELECT change_id, sum(input_tokens + output_tokens) AS tokens, sum(usd) AS usd
     FROM harness_steps FINAL GROUP BY change_id

@@ -19,6 +19,7 @@ _TEXTS = (
     "suite_commit",
     "shipped_commit",
     "certificate_sha256",
+    "series",
 )
 _OUTCOME = ("eval_id", "title", "trials", "passed", "held", "reasons", "divergences")
 _CLAIM = ("kind", "name", "state", "bar", "passed", "trials", "log_e_above", "log_e_below")

@@ -13,6 +13,7 @@ from bench.life.patches import Kind
 from bench.life.proposer import Proposal, Proposer, verdict
 from bench.life.traps import ESCAPED
 from bench.life.world import World
+from outerloop.gate.core.certificate import Certificate
 from outerloop.gate.release.ship import whole_suite
 
 _TOLD = """
@@ -103,9 +104,9 @@ async def _costs(life: Lived, shipped: list[history.Release], oracle: Oracle) ->
     suite = await whole_suite(life.world.repository)
     spent = await cost.spent(life.world.db)
     mine = [release for release in shipped if not release.certificate.change_id.startswith(FOUNDING)]
-    good = {r.certificate.decision_id: await cost.least_of_shipped(r, suite, oracle) for r in mine}
+    good = {_series(r.certificate): await cost.least_of_shipped(r, suite, oracle) for r in mine}
     regressing = [p.decision for p in life.proposer.made if p.kind is Kind.REGRESSING and not ships(p)]
-    bad = {d.decision_id: await cost.least_of_rejected(d, suite, oracle) for d in regressing}
+    bad = {d.series: await cost.least_of_rejected(d, suite, oracle) for d in regressing}
 
     def beside(bounds: dict[str, float]) -> dict[str, Any]:
         trials, bound = sum(spent.candidate.get(each, 0) for each in bounds), sum(bounds.values())
@@ -128,7 +129,7 @@ def _by_kind(made: list[Proposal], spent: cost.Spent) -> dict[str, float]:
     """Mean trials of the candidate, by kind."""
     found: dict[str, list[int]] = {}
     for proposal in made:
-        trials = spent.candidate.get(proposal.decision.decision_id, 0)
+        trials = spent.candidate.get(proposal.decision.series, 0)
         found.setdefault(proposal.kind.value, []).append(trials)
     return {kind: round(sum(each) / len(each), 1) for kind, each in found.items()}
 
@@ -141,3 +142,7 @@ async def _history(made: list[Proposal], shipped: list[history.Release], life: L
         "trees": [release.tree for release in shipped],
         "evals": await history.evals_tree(life.world.repository),
     }
+
+
+def _series(certificate: Certificate) -> str:
+    return certificate.spending.content if certificate.spending else certificate.decision_id

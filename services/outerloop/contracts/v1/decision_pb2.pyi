@@ -68,7 +68,7 @@ class EvalOutcome(_message.Message):
     def __init__(self, eval_id: _Optional[str] = ..., title: _Optional[str] = ..., trials: _Optional[int] = ..., passed: _Optional[int] = ..., held: _Optional[bool] = ..., reasons: _Optional[_Iterable[str]] = ..., divergences: _Optional[int] = ...) -> None: ...
 
 class DecisionReached(_message.Message):
-    __slots__ = ("decision_id", "agent", "change_id", "mode_id", "eval_id", "verdict", "obstacle", "reason", "outcomes", "base_commit", "candidate_commit", "suite_commit", "shipped_commit", "certificate_sha256", "decided_at", "claims", "alpha", "ledger_index")
+    __slots__ = ("decision_id", "agent", "change_id", "mode_id", "eval_id", "verdict", "obstacle", "reason", "outcomes", "base_commit", "candidate_commit", "suite_commit", "shipped_commit", "certificate_sha256", "decided_at", "claims", "alpha", "ledger_index", "series")
     DECISION_ID_FIELD_NUMBER: _ClassVar[int]
     AGENT_FIELD_NUMBER: _ClassVar[int]
     CHANGE_ID_FIELD_NUMBER: _ClassVar[int]
@@ -87,6 +87,7 @@ class DecisionReached(_message.Message):
     CLAIMS_FIELD_NUMBER: _ClassVar[int]
     ALPHA_FIELD_NUMBER: _ClassVar[int]
     LEDGER_INDEX_FIELD_NUMBER: _ClassVar[int]
+    SERIES_FIELD_NUMBER: _ClassVar[int]
     decision_id: str
     agent: str
     change_id: str
@@ -105,7 +106,8 @@ class DecisionReached(_message.Message):
     claims: _containers.RepeatedCompositeFieldContainer[ClaimShown]
     alpha: float
     ledger_index: int
-    def __init__(self, decision_id: _Optional[str] = ..., agent: _Optional[str] = ..., change_id: _Optional[str] = ..., mode_id: _Optional[str] = ..., eval_id: _Optional[str] = ..., verdict: _Optional[_Union[Verdict, str]] = ..., obstacle: _Optional[_Union[Obstacle, str]] = ..., reason: _Optional[str] = ..., outcomes: _Optional[_Iterable[_Union[EvalOutcome, _Mapping]]] = ..., base_commit: _Optional[str] = ..., candidate_commit: _Optional[str] = ..., suite_commit: _Optional[str] = ..., shipped_commit: _Optional[str] = ..., certificate_sha256: _Optional[str] = ..., decided_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., claims: _Optional[_Iterable[_Union[ClaimShown, _Mapping]]] = ..., alpha: _Optional[float] = ..., ledger_index: _Optional[int] = ...) -> None: ...
+    series: str
+    def __init__(self, decision_id: _Optional[str] = ..., agent: _Optional[str] = ..., change_id: _Optional[str] = ..., mode_id: _Optional[str] = ..., eval_id: _Optional[str] = ..., verdict: _Optional[_Union[Verdict, str]] = ..., obstacle: _Optional[_Union[Obstacle, str]] = ..., reason: _Optional[str] = ..., outcomes: _Optional[_Iterable[_Union[EvalOutcome, _Mapping]]] = ..., base_commit: _Optional[str] = ..., candidate_commit: _Optional[str] = ..., suite_commit: _Optional[str] = ..., shipped_commit: _Optional[str] = ..., certificate_sha256: _Optional[str] = ..., decided_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., claims: _Optional[_Iterable[_Union[ClaimShown, _Mapping]]] = ..., alpha: _Optional[float] = ..., ledger_index: _Optional[int] = ..., series: _Optional[str] = ...) -> None: ...
 
 class ClaimShown(_message.Message):
     __slots__ = ("kind", "name", "state", "bar", "passed", "trials", "log_e_above", "log_e_below")

@@ -69,8 +69,10 @@ class Certificate:
 
     `suite_commit` ("" for the first) and `suite_sha256` are of the suite before this certificate;
     `standings`, by eval id, are those after it. `screen` is (passed, trials) of the throw-away trials.
-    Of a rollback, `reverts` is the shipped commit that is undone and `reason` the evidence in a sentence; it
-    claims nothing, spends nothing, and every standing is kept.
+    `heard` is a hash over all that the claims can depend on (`fingerprint.heard`), which `spending.content`
+    follows from. Of a rollback, `reverts` is the shipped commit that is undone, `reason` the evidence in a
+    sentence, and `ledger_commit` what the ledger had come to; it claims nothing, spends nothing, and every
+    standing is kept.
     `models` are those that the trials' spans name, `proposed_by` the one that wrote the change. Tokens and
     `seconds` are sums over all trials that were run, those that did not count included.
     """
@@ -103,12 +105,21 @@ class Certificate:
     seconds: float
     gate_version: str
     previous: str
+    heard: str = ""
+    ledger_commit: str = ""
     format: Literal[2] = FORMAT
+
+    @property
+    def ledger_known(self) -> str:
+        """A commit that the error ledger must contain from now on."""
+        return self.spending.ledger_commit if self.spending else self.ledger_commit
 
     def to_json(self) -> bytes:
         """Sorted keys, no spaces, UTF-8, one newline at the end: equal certificates are equal bytes."""
         # Validated first, so that what is equal in Python (1 and 1.0) is written alike.
         plain = asdict(_ADAPTER.validate_python(asdict(self)))
+        # What certificates of earlier versions do not have.
+        plain = {name: value for name, value in plain.items() if value or name not in _LATER}
         text = json.dumps(plain, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
         return f"{text}\n".encode()
 
@@ -130,6 +141,7 @@ class Certificate:
 
 
 _ADAPTER = TypeAdapter(Certificate)
+_LATER = ("heard", "ledger_commit")
 
 
 def _problem(error: ValidationError) -> str:

@@ -13,7 +13,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
-from outerloop.gate.core.spending import DELTA, Entry, Ledger, Released, Renewed, Reserved
+from outerloop.gate.core.spending import DELTA, Entry, Ledger, Released, Renewed, Reserved, Rested
 from outerloop.runtime.documents import first_problem
 from outerloop.runtime.errors import UserError
 
@@ -53,8 +53,17 @@ class _Renewed(_Line):
         return Renewed(self.by, self.term)
 
 
-_ADAPTER: TypeAdapter[_Reserved | _Released | _Renewed] = TypeAdapter(
-    Annotated[_Reserved | _Released | _Renewed, Field(discriminator="what")]
+class _Rested(_Line):
+    what: Literal["rested"] = "rested"
+    content: str
+    trials: Annotated[int, Field(ge=0)]
+
+    def entry(self) -> Entry:
+        return Rested(self.content, self.trials)
+
+
+_ADAPTER: TypeAdapter[_Reserved | _Released | _Renewed | _Rested] = TypeAdapter(
+    Annotated[_Reserved | _Released | _Renewed | _Rested, Field(discriminator="what")]
 )
 
 
@@ -70,6 +79,8 @@ def appended(text: bytes, entry: Entry, at: datetime, why: str = "") -> bytes:
             line = _Released(at=at, previous=previous, content=content)
         case Renewed(by=by, term=term):
             line = _Renewed(at=at, previous=previous, by=by, why=why, term=term)
+        case Rested(content=content, trials=trials):
+            line = _Rested(at=at, previous=previous, content=content, trials=trials)
     return text + line.model_dump_json().encode() + b"\n"
 
 

@@ -16,7 +16,7 @@ link stands for itself: what it leads to is to be declared too.
 
 import hashlib
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from outerloop.runtime.agentfile import NAME, AgentFile
 from outerloop.runtime.git.model import TreeEntry
@@ -40,6 +40,15 @@ def fingerprint(
     counts = [(f.path, f.mode, f.sha) for f in files if depends(eval_id, f.path, agentfile)]
     whole = [_FORMAT, eval_id, content_sha256, sorted(counts), agentfile.model_dump(mode="json"), court]
     return hashlib.sha256(json.dumps(whole, sort_keys=True).encode()).hexdigest()
+
+
+def heard(suite_commit: str, candidate: Mapping[str, str], base: Mapping[str, str]) -> str:
+    """A hash over all that the claims on a change can depend on: the fingerprints, by eval id, at both.
+
+    `suite_commit` fixes bars and bets. The base answers for itself, and its tool sandbox for the candidate.
+    """
+    whole = [_FORMAT, suite_commit, sorted(candidate.items()), sorted(base.items())]
+    return hashlib.sha256(json.dumps(whole).encode()).hexdigest()
 
 
 def depends(eval_id: str, path: str, agentfile: AgentFile) -> bool:

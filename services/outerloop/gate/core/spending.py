@@ -8,6 +8,9 @@ roll.
 
 The ledger is an append-only list of entries, and its state a fold over them. Where they are kept must refuse
 two entries at one position (a compare-and-swap); to write the same entry again does no harm.
+
+A second roll also needs the trials of the first: they are kept elsewhere, and may be lost. So the ledger is
+told how many there were whenever a confirmation rests, and what has fewer of them is not taken up (`court`).
 """
 
 from collections.abc import Iterable
@@ -62,7 +65,15 @@ class Renewed:
     term: int
 
 
-Entry = Reserved | Released | Renewed
+@dataclass(frozen=True, slots=True)
+class Rested:
+    """The content was left, or failed, with so many trials of its own on record: there are no fewer."""
+
+    content: str
+    trials: int
+
+
+Entry = Reserved | Released | Renewed | Rested
 
 
 @dataclass(slots=True)
@@ -72,6 +83,7 @@ class Ledger:
     delta: float = DELTA
     term: int = 0
     _held: dict[str, Reserved] = field(default_factory=dict)
+    _rested: dict[str, int] = field(default_factory=dict)  # trials of what is held
     _taken: dict[int, str] = field(default_factory=dict)  # of this term
     _freed: list[int] = field(default_factory=list)  # a heap
     _next: int = 1
@@ -102,6 +114,10 @@ class Ledger:
         """Whether `content` holds an index, of whatever term."""
         return content in self._held
 
+    def least_trials(self, content: str) -> int:
+        """How many trials of `content` must be on record at least."""
+        return self._rested.get(content, 0)
+
     def reservation(self, content: str) -> Reserved:
         """The entry to write before `content` is confirmed; its own one if it holds an index.
 
@@ -130,6 +146,8 @@ class Ledger:
                 self._release(content)
             case Renewed(term=term):
                 self._renew(term)
+            case Rested(content=content, trials=trials):
+                self._rest(content, trials)
 
     def _reserve(self, entry: Reserved) -> None:
         if self._held.get(entry.content) == entry:
@@ -143,7 +161,13 @@ class Ledger:
         self._held[entry.content] = entry
         self._taken[entry.index] = entry.content
 
+    def _rest(self, content: str, trials: int) -> None:
+        if content not in self._held:
+            raise ValueError(f"the ledger is broken: {content} rests, and holds no index")
+        self._rested[content] = max(trials, self.least_trials(content))
+
     def _release(self, content: str) -> None:
+        self._rested.pop(content, None)
         reserved = self._held.pop(content, None)
         if reserved is not None and reserved.term == self.term:
             del self._taken[reserved.index]

@@ -10,9 +10,10 @@ moved: the eval is left out and reopened, and the change is not charged with it.
 record, so that a hearing that was interrupted goes on where it was.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
+from typing import Any
 
 from outerloop.evals.suite import Entry
 from outerloop.gate.core.base import BaseCheck, Finding, Reproduction
@@ -24,6 +25,7 @@ from outerloop.gate.release import ledger
 from outerloop.gate.release.ledger import Reservation
 from outerloop.gate.trials.bench import Bench, Subject
 from outerloop.gate.trials.hear import Trials
+from outerloop.gate.trials.waiting import WaitError
 from outerloop.runtime.envelope import stable_id
 from outerloop.runtime.git import Repository, SigningKey
 from outerloop.store.trials import TrialRecord
@@ -34,9 +36,11 @@ class Heard:
     """What came of a hearing.
 
     `verdict` is on the claims; None when it did not come to that, because the base does not fail the new
-    eval. `records` are all trials, those of the base included. `reserved` is None when nothing was spent.
+    eval. `records` are all trials, those of the base included; the candidate's are of `series`. `reserved` is
+    None when nothing was spent.
     """
 
+    series: str
     verdict: Verdict | None
     records: list[TrialRecord]
     reserved: Reservation | None = None
@@ -56,11 +60,11 @@ class Hearing:
         repository: keeps the ledger.
         trials: has trials made.
         bench: the candidate, with all evals of the case.
-        terms_sha256: a hash over what every trial depends on besides tree and eval.
-        when: the time that the ledger's entry is given.
+        base_fingerprints: by eval id, of what each eval of the bench depends on at the base.
+        when: the time that the ledger's entries are given.
         ledger_known: a commit that the ledger must contain, "" before the first.
         ledger_ref: which ledger.
-        key: what signs that entry.
+        key: what signs them.
     """
 
     def __init__(
@@ -69,7 +73,7 @@ class Hearing:
         trials: Trials,
         bench: Bench,
         *,
-        terms_sha256: str,
+        base_fingerprints: Mapping[str, str],
         when: datetime,
         ledger_known: str,
         ledger_ref: str = ledger.REF,
@@ -78,7 +82,7 @@ class Hearing:
         self._repository = repository
         self._trials = trials
         self._bench = bench
-        self._terms_sha256 = terms_sha256
+        self._base_fingerprints = base_fingerprints
         self._when = when
         self._ledger_known = ledger_known
         self._ledger_ref = ledger_ref
@@ -94,14 +98,14 @@ class Hearing:
         """
         records = await self._trials.on_record(self._bench.series)
         if (stopped := await self._screen(case, records)) is not None:
-            return Heard(verdict=stopped, records=records)
+            return self._heard(stopped, records)
         reproduced = None
         if case.new is not None:
             entry = self._bench.entries[case.new.eval_id]
             check = Reproduction(case.new.eval_id, case.new.bar)
             reproduced = await self._on_base("reproduction", entry, check)
             if check.finding is not Finding.BROKEN:
-                return Heard(verdict=None, records=[*records, *self._base_records], reproduced=reproduced)
+                return self._heard(None, records, reproduced=reproduced)
         reserved = await ledger.reserve(
             self._repository,
             self._bench.series,
@@ -110,13 +114,25 @@ class Hearing:
             ref=self._ledger_ref,
             key=self._key,
         )
-        verdict, broken = await self._every_claim(case, Terms(alpha=reserved.alpha), records)
-        return Heard(
-            verdict=verdict,
-            records=[*records, *self._base_records],
-            reserved=reserved,
-            reproduced=reproduced,
-            broken=broken,
+        try:
+            verdict, broken = await self._every_claim(case, Terms(alpha=reserved.alpha), records)
+        except WaitError:
+            await self._rest(records)
+            raise
+        heard = self._heard(verdict, records, reserved=reserved, reproduced=reproduced, broken=broken)
+        if not heard.ships:
+            await self._rest(records)
+        return heard
+
+    def _heard(self, verdict: Verdict | None, records: Sequence[TrialRecord], **more: Any) -> Heard:
+        everything = [*records, *self._base_records]
+        return Heard(series=self._bench.series, verdict=verdict, records=everything, **more)
+
+    async def _rest(self, records: Sequence[TrialRecord]) -> None:
+        """Have the ledger know how many trials there are: with fewer of them it is not taken up again."""
+        ref, key = self._ledger_ref, self._key
+        await ledger.rest(
+            self._repository, self._bench.series, len(records), when=self._when, ref=ref, key=key
         )
 
     async def _every_claim(
@@ -155,9 +171,11 @@ class Hearing:
         return verdict
 
     async def _on_base(self, question: str, entry: Entry, check: Reproduction | BaseCheck) -> Reproduced:
-        """Ask the base; the answer is in `check`, and what it was given by."""
-        content = self._bench.contents[entry.eval.id]
-        series = stable_id(question, self._bench.base_commit, content, self._terms_sha256)
+        """Ask the base; the answer is in `check`, and what it was given by.
+
+        What was asked of an earlier base is not asked again if the eval has the same fingerprint there.
+        """
+        series = stable_id(question, self._base_fingerprints[entry.eval.id])
         base = replace(
             self._bench,
             series=series,

@@ -19,6 +19,7 @@ from outerloop.gate.court.merge import Merge
 from outerloop.gate.court.proof import certificate_of
 from outerloop.gate.court.rows import Docket
 from outerloop.gate.court.says import Judged
+from outerloop.gate.court.series import series_of, unspent
 from outerloop.gate.release.ship import already_shipped, ship, whole_suite
 from outerloop.gate.settings import GateSettings
 from outerloop.gate.trials.bench import Records, Runner
@@ -149,7 +150,8 @@ class Judge:
     async def _hear(self, repository: Repository, matter: Matter, checkouts: Checkouts) -> Heard:
         change, candidate = matter.change, matter.candidate
         proposed_at = change.proposed_at.ToDatetime(UTC)
-        spending = matter.last.spending if matter.last else None
+        known = matter.last.ledger_known if matter.last else ""
+        series = await unspent(repository, self._records, series_of(matter.heard), known=known)
         hearing = Hearing(
             repository,
             Trials(
@@ -159,13 +161,13 @@ class Judge:
                 Sittings(self._settings.gate_sittings, timedelta(hours=self._settings.gate_sitting_hours)),
                 at_once=self._settings.gate_trials_ahead,
             ),
-            matter.bench(),
-            terms_sha256=matter.terms,
+            matter.bench(series),
+            base_fingerprints=matter.base_fingerprints,
             when=proposed_at,
-            ledger_known=spending.ledger_commit if spending else "",
+            ledger_known=known,
             key=self._settings.signing_key(),
         )
-        return await hearing.hear(matter.case(await self._docket.past(change.agent, proposed_at)))
+        return await hearing.hear(matter.case(await self._docket.past(change.agent, proposed_at), series))
 
 
 def court_of(settings: GateSettings, new: Entry) -> str:

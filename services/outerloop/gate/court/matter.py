@@ -9,7 +9,7 @@ from outerloop.evals.model import Eval, content_sha256
 from outerloop.evals.suite import Entry, Suite
 from outerloop.gate.core.case import Case, NewEval
 from outerloop.gate.core.certificate import Certificate, Inherited
-from outerloop.gate.core.fingerprint import MOST_CARRIED, fingerprint, touches
+from outerloop.gate.core.fingerprint import MOST_CARRIED, fingerprint, heard, touches
 from outerloop.gate.core.order import prior_evals
 from outerloop.gate.core.standing import Standing, bar_to_close
 from outerloop.gate.court.candidate import Candidate
@@ -23,8 +23,9 @@ from outerloop.runtime.git import Repository, TreeEntry
 class Matter:
     """What is judged.
 
-    `new` is None for a change that closes no failure, as a person's. `base_tree` is the head's, `files` are
-    all of the candidate, `changed` the paths that it changes, `terms` a hash over what lies outside the tree.
+    `new` is None for a change that closes no failure, as a person's. `base_tree` is the head's, with
+    `base_files`; `files` are all of the candidate, `changed` the paths that it changes, `terms` a hash over
+    what lies outside the tree.
     """
 
     change: ChangeProposed
@@ -32,6 +33,7 @@ class Matter:
     suite: Suite
     new: Entry | None
     base_tree: str
+    base_files: Sequence[TreeEntry]
     files: Sequence[TreeEntry]
     changed: tuple[str, ...]
     terms: str
@@ -55,11 +57,17 @@ class Matter:
     @cached_property
     def fingerprints(self) -> dict[str, str]:
         """What each of them depends on at the candidate."""
-        agentfile = self.candidate.agentfile
-        return {
-            eval_id: fingerprint(eval_id, content, self.files, agentfile, self.terms)
-            for eval_id, content in self.contents.items()
-        }
+        return self._fingerprints(self.files)
+
+    @cached_property
+    def base_fingerprints(self) -> dict[str, str]:
+        """What each of them depends on at the base."""
+        return self._fingerprints(self.base_files)
+
+    @property
+    def heard(self) -> str:
+        """A hash over all that the claims can depend on."""
+        return heard(self.suite.commit, self.fingerprints, self.base_fingerprints)
 
     @cached_property
     def last(self) -> Certificate | None:
@@ -100,8 +108,8 @@ class Matter:
             and standing.carried < MOST_CARRIED
         )
 
-    def case(self, past: Past) -> Case:
-        """The claims on the change; which variant a trial draws follows from the decision's id."""
+    def case(self, past: Past, series: str) -> Case:
+        """The claims on the change; which variant a trial draws follows from the series."""
         held = {inherited.eval_id for inherited in self.inherited}
         return Case(
             new=self._to_close(self.new.eval) if self.new else None,
@@ -111,14 +119,14 @@ class Matter:
                 decisions=past.decisions,
                 touched=[e for e in self.priors if touches(e, self.changed, self.candidate.agentfile)],
             ),
-            seed=self.candidate.decision_id,
+            seed=series,
         )
 
-    def bench(self) -> Bench:
-        """What the candidate's trials share: they count for the decision."""
+    def bench(self, series: str) -> Bench:
+        """What the candidate's trials share: they count for `series`."""
         candidate = self.candidate
         return Bench(
-            series=candidate.decision_id,
+            series=series,
             subject=Subject.CANDIDATE,
             agentfile=candidate.agentfile,
             tree=candidate.tree,
@@ -129,6 +137,13 @@ class Matter:
             entries=self.entries,
             contents=self.contents,
         )
+
+    def _fingerprints(self, files: Sequence[TreeEntry]) -> dict[str, str]:
+        agentfile = self.candidate.agentfile
+        return {
+            eval_id: fingerprint(eval_id, content, files, agentfile, self.terms)
+            for eval_id, content in self.contents.items()
+        }
 
     def _to_close(self, new: Eval) -> NewEval:
         """One that was closed before, and reopened, is closed again at the bar that it has stood at since."""
@@ -146,12 +161,14 @@ async def matter_of(
 ) -> Matter:
     """The matter. `terms` is a hash over what lies outside the tree."""
     changed = await repository.changed(candidate.head, candidate.tree)
+    base_tree = await repository.tree_of(candidate.head)
     return Matter(
         change=change,
         candidate=candidate,
         suite=suite,
         new=new,
-        base_tree=await repository.tree_of(candidate.head),
+        base_tree=base_tree,
+        base_files=await repository.files(base_tree),
         files=await repository.files(candidate.tree),
         changed=tuple(entry.path for entry in changed),
         terms=terms,

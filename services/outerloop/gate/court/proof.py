@@ -34,7 +34,8 @@ def certificate_of(matter: Matter, heard: Heard, *, sandbox: str, gate_version: 
         candidate_tree=candidate.tree,
         suite_commit=matter.suite.commit,
         suite_sha256=matter.suite.sha256,
-        spending=_spending(heard.reserved, candidate.decision_id),
+        spending=_spending(heard.reserved),
+        heard=matter.heard,
         screen=heard.verdict.screen,
         claims=claims,
         inherited=matter.inherited,
@@ -60,9 +61,9 @@ def certificate_of(matter: Matter, heard: Heard, *, sandbox: str, gate_version: 
     )
 
 
-def _spending(reserved: Reservation, content: str) -> Spending:
+def _spending(reserved: Reservation) -> Spending:
     return Spending(
-        content=content,
+        content=reserved.content,
         term=reserved.term,
         index=reserved.index,
         delta=reserved.delta,

@@ -101,6 +101,7 @@ def verdict(matter: Matter, heard: Heard) -> DecisionReached:
     # Of variants that nobody was shown the proposer learns one bit, the verdict: no counts.
     told = [claim for claim in found.claims if claim.trials and claim.kind is not Kind.HELD_OUT]
     said.claims.extend(_shown(Shown.of(claim, ""), claim.state) for claim in told)
+    said.series = heard.series
     if heard.reserved is not None:
         said.alpha, said.ledger_index = heard.reserved.alpha, heard.reserved.index
     return said
@@ -234,6 +235,7 @@ def _certified(change: ChangeProposed, certificate: Certificate) -> DecisionReac
         candidate_commit=certificate.candidate_tree,
         suite_commit=certificate.suite_commit,
         claims=[_shown(claim, State.CERTIFIED) for claim in certificate.claims],
+        series=spending.content if spending else "",
         alpha=spending.alpha if spending else 0.0,
         ledger_index=spending.index if spending else 0,
     )

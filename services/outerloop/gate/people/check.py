@@ -19,6 +19,7 @@ from outerloop.gate.court.checks import failing_tests
 from outerloop.gate.court.hearing import Hearing
 from outerloop.gate.court.matter import Matter, matter_of
 from outerloop.gate.court.rows import Past
+from outerloop.gate.court.series import series_of, unspent
 from outerloop.gate.people.clone import commit_in, mirror_of, suite_in
 from outerloop.gate.people.files import Files
 from outerloop.gate.release import ledger
@@ -29,7 +30,6 @@ from outerloop.gate.trials.purse import Unlimited
 from outerloop.gate.trials.runner import Checkouts, Here
 from outerloop.gate.trials.terms import terms_sha256
 from outerloop.runtime.agentfile import agentfile_at
-from outerloop.runtime.envelope import stable_id
 from outerloop.runtime.errors import UserError
 from outerloop.runtime.git import Repository
 from outerloop.store.trials import TrialRecord
@@ -51,7 +51,7 @@ async def check(
         repository, git = await mirror_of(clone, Path(scratch) / "mirror")
         commits = [await commit_in(clone, name) for name in (base, head)]
         records = Files(git / "outerloop/trials", tell)
-        matter = await _matter(repository, commits[0], commits[1], settings, records)
+        matter = await _matter(repository, commits[0], commits[1], settings)
         checkouts = Checkouts(repository, Path(scratch) / "trees")
         sandbox = sandbox_of(settings)
         if failing := await failing_tests(matter.candidate, checkouts, settings, sandbox):
@@ -65,34 +65,36 @@ async def check(
             at_once=settings.gate_trials_ahead,
         )
         try:
-            return await _decide(repository, matter, trials)
+            return await _decide(repository, matter, trials, records)
         except VoidError as void:
             return says.decision(
                 matter.change, matter.candidate, matter.suite, obstacle=OBSTACLE_VOID, reason=str(void)
             )
 
 
-async def _decide(repository: Repository, matter: Matter, trials: Trials) -> DecisionReached:
+async def _decide(
+    repository: Repository, matter: Matter, trials: Trials, records: Records
+) -> DecisionReached:
     now = datetime.now(UTC)
+    # Another machine, or a cache that was lost, has no trials of what the ledger knows.
+    series = await unspent(repository, records, series_of(matter.heard), ref=ledger.CHECKS)
     hearing = Hearing(
         repository,
         trials,
-        matter.bench(),
-        terms_sha256=matter.terms,
+        matter.bench(series),
+        base_fingerprints=matter.base_fingerprints,
         when=now,
         ledger_known="",
         ledger_ref=ledger.CHECKS,
     )
-    heard = await hearing.hear(matter.case(Past()))
+    heard = await hearing.hear(matter.case(Past(), series))
     if heard.ships:
-        freed = await ledger.releasing(repository, matter.candidate.decision_id, when=now, ref=ledger.CHECKS)
+        freed = await ledger.releasing(repository, series, when=now, ref=ledger.CHECKS)
         await repository.push_atomic([freed])
     return says.verdict(matter, heard)
 
 
-async def _matter(
-    repository: Repository, base: str, head: str, settings: GateSettings, records: Records
-) -> Matter:
+async def _matter(repository: Repository, base: str, head: str, settings: GateSettings) -> Matter:
     if not await repository.is_ancestor(base, head):
         raise UserError(
             f"{head[:12]} does not contain {base[:12]}: merge or rebase; what is judged is what is released"
@@ -103,7 +105,7 @@ async def _matter(
     terms = terms.model_copy(update={"depends": (await agentfile_at(repository, base)).depends})
     tree = await repository.tree_of(head)
     sha256 = terms_sha256(settings)
-    decision = await _series(repository, records, decision_id(base, tree, suite.commit, sha256))
+    decision = decision_id(base, tree, suite.commit, sha256)
     return await matter_of(
         repository,
         ChangeProposed(change_id=head, agent=terms.agent),
@@ -112,15 +114,3 @@ async def _matter(
         None,
         terms=sha256,
     )
-
-
-async def _series(repository: Repository, records: Records, content: str) -> str:
-    """The id that the content's trials count for, with an index of the ledger of its own.
-
-    Where the ledger knows the content and no trial of it is here (another machine, a cache that was lost), it
-    would be rolled for a second time at the same level: that is another series, which pays for itself.
-    """
-    spent, _ = await ledger.read(repository, ref=ledger.CHECKS)
-    while spent.holds(content) and not await records.of(content):
-        content = stable_id("again", content)
-    return content

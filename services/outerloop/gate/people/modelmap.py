@@ -71,7 +71,7 @@ async def chart(
             terms=sha256,
         )
         series = stable_id("model map", commit, matter.suite.commit, sha256)
-        bench = replace(matter.bench(), series=series, subject=Subject.BASE, model=model)
+        bench = replace(matter.bench(series), subject=Subject.BASE, model=model)
         records = Files(git / "outerloop/trials", tell)
         runner = Here(settings, sandbox_of(settings), Checkouts(repository, Path(scratch) / "trees"), records)
         court = ModelMap(prior_evals(matter.standings, blocks={}, decisions=0), MapTerms())

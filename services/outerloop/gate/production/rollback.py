@@ -7,6 +7,7 @@
 One atomic push with leases, as for shipping. After a crash between the push and the event, the ref tells.
 """
 
+import logging
 from dataclasses import dataclass
 from datetime import datetime
 from importlib.metadata import version
@@ -16,6 +17,7 @@ from outerloop.evals.suite import Suite
 from outerloop.gate.core.certificate import Certificate
 from outerloop.gate.court.candidate import patch_sha256
 from outerloop.gate.court.undone import rollback_ref
+from outerloop.gate.release import ledger
 from outerloop.gate.release.ship import GATE, release_message, whole_suite
 from outerloop.gate.trials.agent import terms_at
 from outerloop.runtime.agentfile import AgentFile, is_protected
@@ -32,6 +34,8 @@ from outerloop.runtime.git import (
 from outerloop.runtime.git.process import succeed
 from outerloop.runtime.globs import matches
 from outerloop.store.releases import Shipped
+
+log = logging.getLogger(__name__)
 
 MOVES = 10
 _FLAGS = ("-r", "-p", "--no-renames", "--full-index", "--binary", "--no-ext-diff", "--no-textconv")
@@ -139,7 +143,7 @@ async def _push(
     head, tree = onto
     suite = await whole_suite(repository)
     patch = await _inverse_patch(repository, release.commit)
-    certificate = _certificate(release, reason, suite, head=head, tree=tree, patch=patch)
+    certificate = await _certificate(repository, release, reason, suite, head=head, tree=tree, patch=patch)
     subject = (await repository.message(release.commit)).partition("\n")[0]
     said = f'Revert "{subject}"\n\n{reason}\n\nThis reverts commit {release.commit}.'
     commit = await repository.commit(
@@ -164,11 +168,19 @@ async def _push(
     return commit
 
 
-def _certificate(
-    release: Shipped, reason: str, suite: Suite, *, head: str, tree: str, patch: str
+async def _certificate(
+    repository: Repository,
+    release: Shipped,
+    reason: str,
+    suite: Suite,
+    *,
+    head: str,
+    tree: str,
+    patch: str,
 ) -> Certificate:
     if suite.last is None:
         raise UserError(f"the suite of {release.agent} has no certificate of {release.commit}, which shipped")
+    last = Certificate.from_json(suite.last, "the suite's last certificate")
     return Certificate(
         kind="rollback",
         decision_id=stable_id("rollback", release.decision_id),
@@ -189,7 +201,7 @@ def _certificate(
         reproduced=None,
         reverts=release.commit,
         reason=reason,
-        standings=Certificate.from_json(suite.last, "the suite's last certificate").standings,
+        standings=last.standings,
         sandbox="",
         models=(),
         proposed_by="",
@@ -198,4 +210,14 @@ def _certificate(
         seconds=0.0,
         gate_version=f"outerloop {version('outerloop')}",
         previous=suite.last_certificate,
+        ledger_commit=await _ledger(repository, last.ledger_known),
     )
+
+
+async def _ledger(repository: Repository, known: str) -> str:
+    """What the error ledger has come to. One that is not whole holds up what is shipped, not a rollback."""
+    try:
+        return (await ledger.read(repository, known=known))[1]
+    except UserError as error:
+        log.warning("the rollback names an older ledger: %s", error)
+        return known

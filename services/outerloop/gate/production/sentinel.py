@@ -104,8 +104,9 @@ class Sentinel:
         """Whether each drawn eval passes today."""
         chosen = [eval_id for part in parts for eval_id in part.drawn]
         bench = replace(
-            matter.bench(),
-            series=stable_id("sentinel", matter.change.agent, today.isoformat(), matter.candidate.head),
+            matter.bench(
+                stable_id("sentinel", matter.change.agent, today.isoformat(), matter.candidate.head)
+            ),
             subject=Subject.BASE,
             # No others: what was drawn earlier today, under another setting, is on record too.
             entries={eval_id: matter.priors[eval_id] for eval_id in chosen},

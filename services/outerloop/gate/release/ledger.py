@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from outerloop.gate.core.entries import appended, folded
-from outerloop.gate.core.spending import DELTA, Entry, Ledger, Released, Renewed, Reserved
+from outerloop.gate.core.spending import DELTA, Entry, Ledger, Released, Renewed, Reserved, Rested
 from outerloop.runtime.errors import OutageError, UserError
 from outerloop.runtime.git import Author, RefMovedError, RefUpdate, Repository, SigningKey
 
@@ -33,6 +33,7 @@ _GATE = Author("outerloop gate", "gate@outerloop.invalid")
 class Reservation:
     """A content's index, and the level α it is tested at; `commit` is of a ledger that says so."""
 
+    content: str
     term: int
     index: int
     delta: float
@@ -85,8 +86,36 @@ async def reserve(
     ledger, commit = await _write(repository, entry, "", when, (ref, delta, known), key=key)
     reserved = ledger.reservation(content)
     return Reservation(
-        term=reserved.term, index=reserved.index, delta=delta, alpha=ledger.alpha(reserved), commit=commit
+        content=content,
+        term=reserved.term,
+        index=reserved.index,
+        delta=delta,
+        alpha=ledger.alpha(reserved),
+        commit=commit,
     )
+
+
+async def rest(
+    repository: Repository,
+    content: str,
+    trials: int,
+    *,
+    when: datetime,
+    ref: str = REF,
+    key: SigningKey | None = None,
+) -> None:
+    """Note how many trials of `content`, which holds an index, are on record; nothing if that is known.
+
+    Raises:
+        OutageError: as `reserve`.
+        UserError: as `read`.
+    """
+
+    def entry(ledger: Ledger) -> Entry | None:
+        known = not ledger.holds(content) or ledger.least_trials(content) >= trials
+        return None if known else Rested(content, trials)
+
+    await _write(repository, entry, "", when, (ref, DELTA, ""), key=key)
 
 
 async def releasing(
@@ -195,6 +224,8 @@ def _message(entry: Entry, why: str) -> str:
             return f"Reserve index {index} of term {term}\n\nto confirm {content}\n"
         case Released(content=content):
             return f"Release an index: what held it has shipped\n\n{content}\n"
+        case Rested(content=content, trials=trials):
+            return f"Note {trials} trials of what is not proven\n\n{content}\n"
         case Renewed(by=by, term=term):
             said = f"{' '.join(by.split())}: {' '.join(why.split())}"
             return f"Renew the gate's error: term {term}\n\nby {said}\n"

@@ -107,9 +107,10 @@ class Spent:
         released = sorted((at, content) for content, times in self._freed.items() for at in times)
         return [(commits[min(at, len(commits) - 1)], content) for at, content in released]
 
-    def contains(self, commit: str) -> bool:
-        """Whether `commit` is one of the ledger's."""
-        return commit in self._at
+    def follows(self, commit: str, earlier: str) -> bool:
+        """Whether `commit` is one of the ledger's, and not before `earlier` ("": the beginning)."""
+        least = self._at.get(earlier, len(self._at)) if earlier else 0
+        return self._at.get(commit, -1) >= least
 
     def reservation(self, commit: str, content: str) -> Reserved | None:
         """What `content` held at `commit`; None if nothing."""

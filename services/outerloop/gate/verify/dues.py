@@ -12,6 +12,7 @@ from outerloop.gate.core.fresh import SCREEN_PASSES, SCREEN_TRIALS
 from outerloop.gate.core.line import log_below
 from outerloop.gate.core.spending import BASE_SHARE, DELTA, INDICES, Reserved, alpha_of
 from outerloop.gate.core.standing import after, bar_to_close
+from outerloop.gate.court.series import after_loss, series_of
 from outerloop.gate.verify.before import Before, Held, claims_of
 
 SLACK = 1e-9  # what another machine's logarithm may differ by
@@ -27,10 +28,22 @@ def wrong_spending(certificate: Certificate, reserved: Reserved | None) -> Itera
         yield f"its error is index {spending.index} of {spending.delta:g}, which cannot be"
     elif not math.isclose(spending.alpha, alpha_of(spending.index, spending.delta), rel_tol=1e-9):
         yield f"its level {spending.alpha:g} is not that of index {spending.index} of {spending.delta:g}"
-    if spending.content != certificate.decision_id:
-        yield f"its error was spent on {spending.content}, not on this decision"
+    if not _is_of(spending.content, certificate):
+        yield f"its error was spent on {spending.content}, not on what was heard for this decision"
     if reserved is None or (reserved.index, reserved.term) != (spending.index, spending.term):
         yield f"the ledger that it names has not reserved index {spending.index} for it"
+
+
+def _is_of(content: str, certificate: Certificate) -> bool:
+    """Whether content names what the claims depend on. Certificates of earlier versions name the decision."""
+    if not certificate.heard:
+        return content == certificate.decision_id
+    series = series_of(certificate.heard)
+    for _ in range(INDICES):  # each that was lost has an index
+        if series == content:
+            return True
+        series = after_loss(series)
+    return False
 
 
 def wrong_base(certificate: Certificate, before: Before, new: Held) -> Iterator[str]:

@@ -1,6 +1,6 @@
 """Freed: error is given back for what was proven, and for nothing else, or every failure were free."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator
 
 from outerloop.gate.core.case import Kind
 from outerloop.gate.core.certificate import Certificate
@@ -13,9 +13,9 @@ from outerloop.runtime.git import Repository
 
 
 async def wrongly_freed(
-    repository: Repository, spent: Spent, certified: Mapping[str, Certificate]
+    repository: Repository, spent: Spent, certified: Iterable[Certificate]
 ) -> list[Finding]:
-    """The ledger's releases of what is neither certified (by decision) nor proven by a pull request.
+    """The ledger's releases of what is neither `certified` nor proven by a pull request.
 
     A pull request's error is released when it is opened: it is proven then, whether people merge it or not.
     What it says of other evals than its own cannot be held against a suite that never had it.
@@ -23,20 +23,22 @@ async def wrongly_freed(
     Raises:
         UserError: if somebody edited what was proposed.
     """
-    freed = [each for each in spent.freed if not _is_change(certified.get(each[1]))]
-    proposals = {each.decision_id: each for each in await proposed(repository)} if freed else {}
+    changes = [each for each in certified if each.kind == "change"]
+    shipped = {each.spending.content for each in changes if each.spending}
+    freed = [each for each in spent.freed if each[1] not in shipped]
+    proposals = await proposed(repository) if freed else []
     found: list[Finding] = []
     for commit, content in freed:
-        if content not in proposals:
+        # Several, where the branch moved by what no eval depends on: each is proven by the same trials.
+        wrong = [
+            list(_wrong_with(p, spent)) for p in proposals if p.spending and p.spending.content == content
+        ]
+        if not wrong:
             found.append(Finding(commit, f"the ledger releases {content}, which nothing proves"))
-        elif wrong := list(_wrong_with(proposals[content], spent)):
-            said = "; ".join(wrong)
+        elif all(wrong):
+            said = "; ".join(wrong[0])
             found.append(Finding(commit, f"the ledger releases {content}, and in what was proposed {said}"))
     return found
-
-
-def _is_change(certificate: Certificate | None) -> bool:
-    return certificate is not None and certificate.kind == "change"
 
 
 def _wrong_with(certificate: Certificate, spent: Spent) -> Iterator[str]:

@@ -42,6 +42,7 @@ class _Course:
     standings: Mapping[str, Standing] = field(default_factory=dict)
     previous: str = ""
     earlier: dict[str, Certificate] = field(default_factory=dict)  # by decision
+    ledger: str = ""  # the commit of the ledger that was named last
 
 
 async def read_proofs(clone: Clone, asked: Callable[[str, Certificate], bool]) -> Proofs:
@@ -62,7 +63,7 @@ async def read_proofs(clone: Clone, asked: Callable[[str, Certificate], bool]) -
         except UserError as error:
             proofs.found.append(Finding(each.added_by, str(error)))
             continue
-        if certificate.spending and spent is None:
+        if certificate.ledger_known and spent is None:
             raise UserError(
                 f"no error ledger is here: {FETCH} (if that brings none, somebody has removed it)"
             )
@@ -75,10 +76,11 @@ async def read_proofs(clone: Clone, asked: Callable[[str, Certificate], bool]) -
         course.earlier[certificate.decision_id] = summary
         course.evals |= new
         course.standings, course.previous = certificate.standings, sha256(content)
+        course.ledger = certificate.ledger_known or course.ledger
     if spent is not None:
         proofs.renewals = spent.renewals
         proofs.found += spent.found
-        proofs.found += await wrongly_freed(clone.repository, spent, course.earlier)
+        proofs.found += await wrongly_freed(clone.repository, spent, course.earlier.values())
     return proofs
 
 
@@ -100,6 +102,15 @@ def _wrong(
     reserved = spent.reservation(spending.ledger_commit, spending.content) if spending and spent else None
     closed = {**course.evals, **new}.get(certificate.eval_id)
     wrong = claims.wrong_with(certificate, before, closed, reserved)
+    if (
+        certificate.kind == "rollback"
+        and spent
+        and not spent.follows(certificate.ledger_commit, course.ledger)
+    ):
+        named = certificate.ledger_commit or "none"
+        wrong.append(
+            f"the ledger that it names ({named}) is not what had become of {course.ledger or 'none'}"
+        )
     if added.decision_id != certificate.decision_id:
         wrong.append(f"its file is certificates/{added.decision_id}.json, and not of its decision")
     wrong += [
