@@ -163,13 +163,13 @@ async def test_verdicts_are_found_by_mode_and_agent(db: ClickHouse) -> None:
     healthy = [verdict(agent, f"h{n}", minutes=n) for n in (1, 2)]
     await verdicts.insert(db, [*failing, *healthy])
     await verdicts.insert(db, [*failing, *healthy])
-    assert await verdicts.counts(db, [mode, unique()]) == {mode: 3}
+    assert await verdicts.counts(db, agent, [mode, unique()]) == {mode: 3}
     assert [trace_id for trace_id, _ in await verdicts.failing(db, mode, 2)] == ["f1", "f2"]
     assert (await verdicts.failing(db, mode, 1))[0][1] == failing[0].signals
     assert await verdicts.healthy(db, agent, 5) == ["h2", "h1"]
     later = NOW + timedelta(seconds=1)
     await verdicts.insert(db, [replace(verdict(agent, "f1"), judged_at=later)])
-    assert await verdicts.counts(db, [mode]) == {mode: 2}
+    assert await verdicts.counts(db, agent, [mode]) == {mode: 2}
 
 
 async def test_a_mode_lives_through_its_states(db: ClickHouse) -> None:
@@ -230,7 +230,7 @@ async def test_a_trace_that_changes_its_agent_is_counted_once(db: ClickHouse) ->
     await verdicts.insert(db, [replace(verdict(agent, trace_id, mode_id), judged_at=later)])
     rows = await db.query("SELECT agent FROM verdicts FINAL WHERE trace_id = {t:String}", t=trace_id)
     assert [row["agent"] for row in rows] == [agent]
-    assert await verdicts.counts(db, [mode_id]) == {mode_id: 1}
+    assert await verdicts.counts(db, agent, [mode_id]) == {mode_id: 1}
 
 
 async def test_failure_rates_are_by_version(db: ClickHouse) -> None:

@@ -27,6 +27,8 @@ from outerloop.contracts.v1.eval_pb2 import (
     Proof,
 )
 from outerloop.contracts.v1.failure_pb2 import FailureDetected, ModeOpened, Signal
+from outerloop.contracts.v1.label_pb2 import QUALITY_BAD, TraceLabelled
+from outerloop.contracts.v1.mode_pb2 import RULING_SPLIT, ModeEscalated, ModeRuled
 from outerloop.contracts.v1.release_pb2 import FINDING_ROLLED_BACK, EvalReopened, ReleaseWatched
 from outerloop.contracts.v1.topic_pb2 import RETENTION_WEEK, Topic
 from outerloop.contracts.v1.trace_pb2 import TraceSettled
@@ -255,6 +257,37 @@ EXAMPLES: list[Message] = [
         passed=1,
         trials=12,
         reopened_at=NOON,
+    ),
+    TraceLabelled(
+        trace_id=TRACE,
+        agent="helpdesk",
+        quality=QUALITY_BAD,
+        why="it cancelled without asking",
+        labelled_by="ada",
+        labelled_at=NOON,
+    ),
+    ModeRuled(
+        ruling_id=stable_id("ruling", MODE),
+        agent="helpdesk",
+        mode_id=MODE,
+        ruling=RULING_SPLIT,
+        into_mode_id=stable_id("mode", "helpdesk", 2),
+        containing="refund window",
+        title="refunds after the window",
+        why="two rules are broken, not one",
+        ruled_by="ada",
+        ruled_at=NOON,
+    ),
+    ModeEscalated(
+        mode_id=MODE,
+        agent="helpdesk",
+        title="get_order fails: invalid order id",
+        traces_before=900,
+        failures_before=9,
+        traces_now=100,
+        failures_now=20,
+        hours=24,
+        escalated_at=NOON,
     ),
 ]
 DECLARED = [message for message in EXAMPLES if spec_of(message)]

@@ -5,7 +5,7 @@ import sys
 
 import typer
 
-from outerloop.cli import ask, data, evals, gate, letters, local, releases, service, verify
+from outerloop.cli import ask, data, evals, gate, label, letters, local, modes, releases, service, verify
 from outerloop.runtime.errors import OuterloopError, UserError
 
 app = typer.Typer(
@@ -22,10 +22,11 @@ app.command("topics")(service.topics)
 app.command("settings")(service.settings)
 app.command("send")(data.send)
 app.command("status")(ask.status)
-app.command("modes")(ask.modes)
+app.command("label")(label.label)
 app.command("releases")(releases.releases)
 app.command("sql")(ask.sql)
 app.command("verify")(verify.verify)
+app.add_typer(modes.app, name="modes")
 app.add_typer(evals.app, name="evals")
 app.add_typer(letters.app, name="dlq")
 app.add_typer(gate.app, name="gate")

@@ -1,4 +1,4 @@
-"""Commands for looking: how the loop stands, which failure modes there are, and any SQL."""
+"""Commands for looking: how the loop stands, and any SQL."""
 
 import asyncio
 from typing import Annotated, Any
@@ -31,12 +31,6 @@ SELECT
     (SELECT count() FROM decisions FINAL WHERE verdict = 'reject') AS rejected,
     (SELECT count() FROM trials FINAL) AS trials
 """
-_MODES = """
-SELECT agent, mode_id, title, state, detail, failures, first_seen, last_seen, versions, examples
-FROM failure_modes
-WHERE ({agent:String} = '' OR agent = {agent:String}) AND ({all:Bool} OR state != 'emerging')
-ORDER BY failures DESC, title
-"""
 
 
 def status(*, as_json: AsJson = False) -> None:
@@ -50,28 +44,29 @@ def status(*, as_json: AsJson = False) -> None:
         output.report(rows, as_json=False, empty=f"{section}: nothing")
 
 
-def modes(
+def sql(
+    statement: Annotated[str, typer.Argument(help="a SELECT", metavar="QUERY")],
     *,
-    agent: Annotated[str, typer.Option(help="of one agent only")] = "",
-    everything: Annotated[bool, typer.Option("--all", help="also those seen too rarely to act on")] = False,
+    param: Annotated[
+        list[str] | None, typer.Option("--param", help="NAME=VALUE for {NAME:Type} in the query; repeatable")
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Failure modes: what goes wrong, how often, since when, with example traces."""
-    rows = output.run(_query(_MODES, agent=agent, all=everything))
-    shown = rows if as_json else [_brief(row) for row in rows]
-    hint = "" if everything else "; `outerloop modes --all` shows causes seen only once or twice"
-    output.report(shown, as_json=as_json, empty=f"no failure modes{hint}")
+    """Ask ClickHouse anything; the views are described in the README."""
+    given: dict[str, str] = {}
+    for item in param or ():
+        name, equals, value = item.partition("=")
+        if not equals or not name.isidentifier():
+            raise UserError(f"--param {item}: must be NAME=VALUE")
+        given[name] = value
+    output.report(output.run(query(statement, **given)), as_json=as_json, empty="no rows")
 
 
-def sql(query: Annotated[str, typer.Argument(help="a SELECT")], *, as_json: AsJson = False) -> None:
-    """Ask ClickHouse anything; the tables are described in the README."""
-    output.report(output.run(_query(query)), as_json=as_json, empty="no rows")
-
-
-async def _query(sql: str, **parameters: Any) -> list[dict[str, Any]]:
+async def query(statement: str, /, **parameters: Any) -> list[dict[str, Any]]:
+    """Rows of a SELECT."""
     db = ClickHouse(common())
     try:
-        return await db.query(sql, **parameters)
+        return await db.query(statement, **parameters)
     except DatabaseError as error:
         raise UserError(f"ClickHouse says: {error}") from error
     finally:
@@ -79,7 +74,7 @@ async def _query(sql: str, **parameters: Any) -> list[dict[str, Any]]:
 
 
 async def _status(settings: Settings) -> dict[str, dict[str, Any]]:
-    stored = (await _query(_COUNTS))[0]
+    stored = (await query(_COUNTS))[0]
     apps = load_services()
     asked = [
         (name, topic, getattr(app, "GROUPS", {}).get(topic, name))
@@ -95,15 +90,3 @@ async def _status(settings: Settings) -> dict[str, dict[str, Any]]:
     letters = await backlog(settings, "outerloop-dlq", dead_letter_topics())
     dead = {topic: n for topic, n in letters.items() if n}
     return {"stored": stored, "records_waiting": waiting, "dead_letters": dead}
-
-
-def _brief(row: dict[str, Any]) -> dict[str, Any]:
-    return {
-        "mode": row["mode_id"][:8],
-        "agent": row["agent"],
-        "state": row["state"],
-        "failures": row["failures"],
-        "last_seen": row["last_seen"],
-        "title": row["title"] + (f" ({row['detail']})" if row["detail"] else ""),
-        "example": (row["examples"] or [""])[0],
-    }

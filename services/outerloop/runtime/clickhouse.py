@@ -65,11 +65,11 @@ class ClickHouse:
             )
         return list(result.named_results())
 
-    async def command(self, sql: str) -> None:
-        """Run a statement that returns no rows."""
+    async def command(self, sql: str, **parameters: Any) -> None:
+        """Run a statement that returns no rows; parameters as in `query`."""
         client = await self._connected()
         with self._errors():
-            await client.command(sql)
+            await client.command(sql, parameters=parameters)
 
     async def insert(self, table: str, rows: Sequence[Mapping[str, Any]], *, token: str = "") -> None:
         """Insert rows that share their columns; returns when they are stored.

@@ -16,8 +16,11 @@ class State(StrEnum):
     PROPOSED = "proposed"
     CLOSED = "closed"
     REGRESSED = "regressed"
-    MUTED = "muted"
     PARKED = "parked"  # the loop gave it up; it waits for a person
+    MERGED = "merged"  # by a person: its failures are another mode's
+    # Beside the life of a mode, which goes on below them: whether the loop shall work on it.
+    MUTED = "muted"
+    UNMUTED = "unmuted"
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +77,18 @@ async def enter(
 async def opened(db: ClickHouse, mode_ids: Sequence[str]) -> set[str]:
     """Those of these modes that have been opened, whatever became of them."""
     rows = await db.query(
-        "SELECT DISTINCT mode_id FROM mode_states WHERE mode_id IN {modes:Array(String)}",
+        "SELECT DISTINCT mode_id FROM mode_states WHERE mode_id IN {modes:Array(String)}"
+        " AND state NOT IN ('muted', 'unmuted')",
+        modes=list(mode_ids),
+    )
+    return {row["mode_id"] for row in rows}
+
+
+async def muted(db: ClickHouse, mode_ids: Sequence[str]) -> set[str]:
+    """Those of these modes that a person has muted."""
+    rows = await db.query(
+        "SELECT mode_id FROM mode_states FINAL WHERE mode_id IN {modes:Array(String)}"
+        " AND state IN ('muted', 'unmuted') GROUP BY mode_id HAVING argMax(state, at) = 'muted'",
         modes=list(mode_ids),
     )
     return {row["mode_id"] for row in rows}

@@ -1,6 +1,9 @@
-"""Table verdicts: one row a judged trace, good or bad. Writer: triage."""
+"""Tables verdicts and judged_traces: one row a judged trace, good or bad. Writer: triage.
 
-from collections.abc import Sequence
+The second is the first, by agent and day: a view on the first fills it.
+"""
+
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any
@@ -11,7 +14,11 @@ from outerloop.trace.signal import Signal
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """What was made of one trace. `mode_id` and `span_id` are "" when it did not fail."""
+    """What was made of one trace. `mode_id` and `span_id` are "" when it did not fail.
+
+    `detected` is what the detector itself said, where a person has said otherwise; None: `failed`. `score` is
+    from 0 (good) to 1. The rest is what the trace went through and what it cost: see migration 0016.
+    """
 
     agent: str
     agent_version: str
@@ -23,12 +30,48 @@ class Verdict:
     detector: str
     occurred_at: datetime
     judged_at: datetime
+    detected: bool | None = None
+    score: float | None = None
+    model: str = ""
+    tool: str = ""
+    tools: tuple[str, ...] = ()
+    spans: int = 0
+    seconds: float = 0.0
+    input_tokens: int = 0
+    output_tokens: int = 0
+    usd: float = 0.0
+    unpriced_tokens: int = 0
 
 
 async def insert(db: ClickHouse, verdicts: Sequence[Verdict]) -> None:
     """Store verdicts; a newer one for the same trace replaces the older."""
-    rows = [asdict(v) | {"signals": [tuple(asdict(s).values()) for s in v.signals]} for v in verdicts]
-    await db.insert("verdicts", rows)
+    if not verdicts:
+        return
+    await _take_back(db, {v.trace_id: v for v in verdicts})
+    await db.insert("verdicts", [_row(v) for v in verdicts])
+
+
+def _row(verdict: Verdict) -> dict[str, Any]:
+    row = asdict(verdict) | {"signals": [tuple(asdict(s).values()) for s in verdict.signals]}
+    row["detected"] = verdict.failed if verdict.detected is None else verdict.detected
+    row["score"] = float(verdict.failed) if verdict.score is None else verdict.score
+    return row
+
+
+async def _take_back(db: ClickHouse, verdicts: Mapping[str, Verdict]) -> None:
+    """Mark as gone what stands in judged_traces under another agent or day than these verdicts have."""
+    earlier = await db.query(
+        "SELECT DISTINCT trace_id, agent, toDate(occurred_at) AS day FROM verdicts"
+        " WHERE trace_id IN {traces:Array(String)}",
+        traces=list(verdicts),
+    )
+    gone = [
+        row | {"judged_at": verdict.judged_at, "gone": 1}
+        for row in earlier
+        if (verdict := verdicts[row["trace_id"]])
+        and (row["agent"], row["day"]) != (verdict.agent, verdict.occurred_at.date())
+    ]
+    await db.insert("judged_traces", gone)
 
 
 async def failing(db: ClickHouse, mode_id: str, at_most: int) -> list[tuple[str, tuple[Signal, ...]]]:
@@ -79,13 +122,53 @@ async def amounts(db: ClickHouse, agent: str, mode_id: str) -> tuple[int, int]:
     return row["failing"], row["healthy"]
 
 
-async def counts(db: ClickHouse, mode_ids: Sequence[str]) -> dict[str, int]:
-    """Failing traces of each of these modes."""
+async def counts(db: ClickHouse, agent: str, mode_ids: Sequence[str]) -> dict[str, int]:
+    """Failing traces of each of these modes of an agent."""
     rows = await db.query(
-        "SELECT mode_id, count() AS n FROM failures WHERE mode_id IN {modes:Array(String)} GROUP BY mode_id",
+        "SELECT mode_id, count() AS n FROM judged_traces FINAL WHERE agent = {agent:String} AND failed"
+        " AND mode_id IN {modes:Array(String)} GROUP BY mode_id",
+        agent=agent,
         modes=list(mode_ids),
     )
     return {row["mode_id"]: row["n"] for row in rows}
+
+
+async def agents(db: ClickHouse) -> list[str]:
+    """The agents of which traces were judged."""
+    return [row["agent"] for row in await db.query("SELECT DISTINCT agent FROM judged_traces ORDER BY agent")]
+
+
+async def of_traces(db: ClickHouse, trace_ids: Sequence[str]) -> dict[str, Verdict]:
+    """The verdicts on these traces, by trace."""
+    rows = await db.query(
+        "SELECT * FROM verdicts FINAL WHERE trace_id IN {traces:Array(String)}", traces=list(trace_ids)
+    )
+    read = (row | {"signals": _signals(row["signals"]), "tools": tuple(row["tools"])} for row in rows)
+    return {row["trace_id"]: Verdict(**row) for row in read}
+
+
+async def beginning_with(db: ClickHouse, trace_id: str) -> list[Verdict]:
+    """Verdicts on traces whose id begins so; two are enough to see that it is not one."""
+    rows = await db.query(
+        "SELECT trace_id FROM verdicts WHERE startsWith(trace_id, {id:String}) GROUP BY trace_id LIMIT 2",
+        id=trace_id,
+    )
+    return list((await of_traces(db, [row["trace_id"] for row in rows])).values())
+
+
+async def move(db: ClickHouse, mode_id: str, into: str, containing: str = "") -> None:
+    """Give failures of a mode to another one: those whose first sign has this text in it, in any case."""
+    await db.command(
+        # A query of its own inside: REPLACE gives names that the condition would take for the columns.
+        # Later than the verdict that it replaces, though that one's worker may have a clock that is ahead.
+        "INSERT INTO verdicts SELECT * REPLACE ({into:String} AS mode_id,"
+        " greatest(now64(3), judged_at + toIntervalMillisecond(1)) AS judged_at) FROM"
+        " (SELECT * FROM verdicts FINAL WHERE failed AND mode_id = {mode:String} AND"
+        " ({text:String} = '' OR positionCaseInsensitiveUTF8(signals[1].detail, {text:String}) > 0))",
+        mode=mode_id,
+        into=into,
+        text=containing,
+    )
 
 
 def _signals(rows: Sequence[Any]) -> tuple[Signal, ...]:

@@ -1,0 +1,93 @@
+"""Settled traces in, verdicts out: what every replica does, for whichever traces come to it."""
+
+import logging
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+
+from outerloop.runtime import metrics
+from outerloop.runtime.bus import Bus
+from outerloop.runtime.clickhouse import ClickHouse
+from outerloop.runtime.envelope import Delivery
+from outerloop.runtime.errors import OutageError
+from outerloop.runtime.prices import known_prices
+from outerloop.store import evaluations, labels, modes, rulings, spans, verdicts
+from outerloop.store.modes import Mode
+from outerloop.store.rulings import Ruling
+from outerloop.store.settlements import LOOK_BACK_DAYS
+from outerloop.store.verdicts import Verdict
+from outerloop.triage.core.grouping import Group
+from outerloop.triage.core.rulings import home_of
+from outerloop.triage.record import agent_of, failure_of, judged, mode_of, when_sent
+
+log = logging.getLogger(__name__)
+
+
+class Judging:
+    """Judges traces, as often as it is asked to: the same trace again replaces its verdict."""
+
+    def __init__(self, bus: Bus, db: ClickHouse) -> None:
+        self._bus = bus
+        self._db = db
+        self._prices = known_prices()
+
+    async def settled(self, settled: Mapping[str, Delivery]) -> None:
+        """Judge traces that have settled, by trace id.
+
+        Raises:
+            OutageError: one that settled lately is not stored yet.
+        """
+        there = await self._judge(list(settled), settled)
+        _account_for([settled[trace_id] for trace_id in settled.keys() - there])
+
+    async def again(self, trace_ids: Sequence[str]) -> None:
+        """Judge traces anew, because something was said of them; those that are gone stay as they were."""
+        await self._judge(trace_ids, {})
+
+    async def _judge(self, trace_ids: Sequence[str], causes: Mapping[str, Delivery]) -> set[str]:
+        """The ids of those that are stored."""
+        traces = await spans.traces(self._db, trace_ids)
+        said = await evaluations.of_traces(self._db, trace_ids)
+        by_people = await labels.of_traces(self._db, trace_ids)
+        moves = await rulings.moving(self._db, sorted({agent_of(t) for t in traces.values()}))
+        made = [
+            _placed(*judged(trace, said.get(i, []), by_people.get(i), self._prices), moves)
+            for i, trace in traces.items()
+        ]
+        failures = [verdict for verdict, _ in made if verdict.failed]
+        await verdicts.insert(self._db, [verdict for verdict, _ in made])
+        await self._name(
+            {group.mode_id: mode_of(verdict, group) for verdict, group in reversed(made) if group}
+        )
+        metrics.TRACES.labels("failed").inc(len(failures))
+        metrics.TRACES.labels("good").inc(len(made) - len(failures))
+        for verdict in failures:
+            message = failure_of(verdict)
+            because = (message.failure_id, verdict.mode_id)
+            await self._bus.publish(message, because=because, cause=causes.get(verdict.trace_id))
+        return set(traces)
+
+    async def _name(self, found: Mapping[str, Mode]) -> None:
+        known = await modes.known(self._db, list(found)) if found else set()
+        for mode_id in found.keys() - known:
+            await modes.insert(self._db, found[mode_id])
+
+
+def _placed(
+    verdict: Verdict, group: Group | None, moves: Mapping[str, Sequence[Ruling]]
+) -> tuple[Verdict, Group | None]:
+    """The verdict in the mode where people want such a failure; without a group where that has its row."""
+    if group is None:
+        return verdict, None
+    home = home_of(group.mode_id, verdict.signals[0].detail, moves.get(verdict.agent, ()))
+    return (verdict, group) if home == group.mode_id else (replace(verdict, mode_id=home), None)
+
+
+def _account_for(missing: Sequence[Delivery]) -> None:
+    oldest = datetime.now(UTC) - timedelta(days=LOOK_BACK_DAYS)
+    for delivery in missing:
+        settled_at = when_sent(delivery)
+        if settled_at and settled_at > oldest:
+            raise OutageError(f"the trace that {delivery} settles is not stored (yet)")
+    if missing:
+        log.warning("%d settled traces are not stored any more, the first: %s", len(missing), missing[0])
