@@ -29,8 +29,8 @@ from bench.traces import Labelled, recorded
 from outerloop.draft.core.case import caught, on_case_of
 from outerloop.draft.core.proof import Draft, Failing, Undraftable, broken_runs, draft
 from outerloop.draft.core.recipe import expectations
+from outerloop.evals.expect.composite import Expectation
 from outerloop.evals.grade import grade
-from outerloop.evals.model import Expectation
 from outerloop.trace.model import Trace
 from outerloop.trace.neighbours import Crowd
 from outerloop.trace.signal import Signal

@@ -23,7 +23,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from bench.trial_peers import PEERS, Peer, Unavailable
-from outerloop.evals.model import Answered, Cassette, Eval, Provenance
+from outerloop.evals.expect.answer import Answered
+from outerloop.evals.model import Cassette, Eval, Provenance
 from outerloop.runtime.agentfile import AgentFile
 from outerloop.trial.isolation import Bubblewrap
 from outerloop.trial.run import TrialSpec, model_session, run_trial

@@ -6,7 +6,8 @@ from collections.abc import Callable, Collection, Mapping
 from datetime import UTC, datetime
 
 from engines.repositories import WHEN
-from outerloop.evals.model import Answered, Cassette, Eval, Provenance, content_sha256
+from outerloop.evals.expect.answer import Answered
+from outerloop.evals.model import Cassette, Eval, Provenance, content_sha256
 from outerloop.evals.suite import Entry
 from outerloop.gate.core.case import Kind
 from outerloop.gate.core.certificate import Certificate, Inherited, Reproduced, Spending

@@ -26,7 +26,8 @@ from outerloop.contracts.v1.decision_pb2 import (
     VERDICT_SHIP,
     DecisionReached,
 )
-from outerloop.evals.model import Answered, Cassette, Eval, Provenance
+from outerloop.evals.expect.answer import Answered
+from outerloop.evals.model import Cassette, Eval, Provenance
 from outerloop.evals.suite import Entry
 from outerloop.gate import app
 from outerloop.gate.app import Gate

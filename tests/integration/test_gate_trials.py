@@ -27,7 +27,8 @@ from integration.test_trial import AGENT
 from outerloop.cli import kafka
 from outerloop.contracts.v1.decision_pb2 import VERDICT_REJECT, DecisionReached
 from outerloop.contracts.v1.trial_pb2 import TrialFinished, TrialRequested
-from outerloop.evals.model import Answered, Cassette, Eval, Provenance, content_sha256
+from outerloop.evals.expect.answer import Answered
+from outerloop.evals.model import Cassette, Eval, Provenance, content_sha256
 from outerloop.evals.suite import REF, Entry, files_of
 from outerloop.gate.core.case import Trial
 from outerloop.gate.settings import GateSettings

@@ -28,7 +28,10 @@ from integration.test_trial import (  # noqa: F401 - fixtures, and what a trial 
     spec,
     upstream,
 )
-from outerloop.evals.model import Answered, Divergence, NoErrorStatus, ToolCalled
+from outerloop.evals.expect.answer import Answered
+from outerloop.evals.expect.behaviour import NoErrorStatus
+from outerloop.evals.expect.tools import ToolCalled
+from outerloop.evals.model import Divergence
 from outerloop.runtime.errors import TrialNotRunError, UserError
 from outerloop.runtime.settings import ModelSettings
 from outerloop.trial import kubernetes_run

@@ -18,7 +18,8 @@ from outerloop.contracts.v1.change_pb2 import ChangeAbandoned, ChangeProposed
 from outerloop.contracts.v1.decision_pb2 import VERDICT_SHIP, DecisionReached
 from outerloop.contracts.v1.eval_pb2 import EvalAccepted
 from outerloop.dev.messages_api import Dice, Fault, MessagesApi, Reply, Script, serving
-from outerloop.evals.model import Answered, Cassette, Eval, Provenance, content_sha256
+from outerloop.evals.expect.answer import Answered
+from outerloop.evals.model import Cassette, Eval, Provenance, content_sha256
 from outerloop.propose.app import CONSUMES, Proposer
 from outerloop.propose.ids import change_id
 from outerloop.propose.settings import ProposeSettings

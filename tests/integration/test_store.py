@@ -13,6 +13,10 @@ from clickhouse_connect.driver.exceptions import DatabaseError
 import samples
 from engines.server import free_port
 from outerloop.contracts.v1.decision_pb2 import DecisionReached
+from outerloop.evals.expect.answer import Answered
+from outerloop.evals.heldout import HeldOut, Variant
+from outerloop.evals.model import Cassette, Eval, Provenance
+from outerloop.evals.suite import Entry
 from outerloop.runtime.clickhouse import ClickHouse
 from outerloop.runtime.errors import OutageError, UserError
 from outerloop.runtime.prices import known_prices
@@ -23,6 +27,7 @@ from outerloop.store import (
     drafting,
     evals,
     evaluations,
+    heldout,
     modes,
     settlements,
     spans,
@@ -340,6 +345,45 @@ async def test_what_drafting_costs_is_spent(db: ClickHouse) -> None:
     assert {c.call_id for c in await drafting.of_mode(db, mode_id)} == {call.call_id, base.call_id}
     (price,) = (p for name, p in known_prices().items() if name == "claude-sonnet-5-5")
     assert await spent_usd(db, agent, ["claude-sonnet-5-5"], NOW - timedelta(days=1)) == 3.0 + price.input
+
+
+async def test_variants_of_an_eval_are_kept_apart_and_are_those_that_were_reviewed(
+    db: ClickHouse,
+) -> None:
+    eval_id = f"eval-{unique()}"
+    eval_ = Eval(
+        format=2,
+        id=eval_id,
+        agent="helpdesk",
+        mode_id="m",
+        title="It answers",
+        input={},
+        expect=(Answered(),),
+        provenance=Provenance(drafted_by="d", drafted_at=NOW, source_traces=("t",)),
+    )
+    variants = tuple(HeldOut(Variant(input={"n": n}), Cassette()) for n in (1, 2))
+    entry = Entry(eval_, Cassette(), variants)
+    record = evals.EvalRecord(
+        eval_id=eval_id,
+        agent="helpdesk",
+        mode_id="m",
+        title="It answers",
+        state=evals.State.DRAFTED,
+        eval_yaml=eval_.to_yaml(),
+        cassette_jsonl="",
+        content_sha256=entry.content_sha256,
+        failing_caught=1,
+        failing=1,
+        healthy_passed=1,
+        healthy=1,
+        reviewer="",
+        at=NOW,
+    )
+    with pytest.raises(UserError, match="is not what was reviewed"):
+        await heldout.entry_of(db, record)
+    await heldout.insert(db, entry)
+    await heldout.insert(db, replace(entry, held_out=variants[:1]))  # another draft of it
+    assert await heldout.entry_of(db, record) == entry
 
 
 async def test_changes_and_their_steps(db: ClickHouse) -> None:

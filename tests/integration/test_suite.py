@@ -8,8 +8,11 @@ import pytest
 
 from engines.repositories import TEAM, WHEN, agent_repository
 from outerloop.evals import chain
-from outerloop.evals.model import Answered, Cassette, Eval, Provenance, RecordedCall, content_sha256
-from outerloop.evals.suite import BRANCH, REF, Entry, Suite, additions, read_suite
+from outerloop.evals.expect.answer import Answered
+from outerloop.evals.expect.tools import ToolCalled
+from outerloop.evals.heldout import HeldOut, Variant
+from outerloop.evals.model import Cassette, Eval, Provenance, RecordedCall
+from outerloop.evals.suite import BRANCH, REF, Entry, Suite, additions, read_entry, read_suite
 from outerloop.runtime.errors import UserError
 from outerloop.runtime.git import RefUpdate, Repository
 
@@ -33,7 +36,7 @@ def named(kind, entry):
     return {
         "kind": kind,
         "name": entry.eval.id,
-        "content_sha256": content_sha256(entry.eval, entry.cassette),
+        "content_sha256": entry.content_sha256,
         "trials": 4,
     }
 
@@ -167,7 +170,7 @@ async def test_a_certificate_follows_the_last_one_and_is_of_the_eval(content):
         ({"certificates/d3.json": certificate("f" * 64)}, "no chain"),
         ({"certificates/d3.json": certificate("")}, "chain is broken"),
         ({"certificates/d3.json": b"\xff"}, "Invalid JSON"),
-        ({"evals/e1/eval.yaml": b"id: e1"}, r"evals/e1/eval\.yaml: agent"),
+        ({"evals/e1/eval.yaml": b"id: e1"}, r"evals/e1/eval\.yaml:1: agent"),
         ({"evals/e1/eval.yaml": b"\xff"}, "not UTF-8"),
         ({"evals/e1/eval.yaml": entry("e9").eval.to_yaml().encode()}, "not the name of its directory"),
         ({"evals/e1/cassette.jsonl": b"{}"}, r"cassette\.jsonl:1"),
@@ -223,3 +226,56 @@ async def test_a_suite_that_does_not_hold_what_shipped_is_not_read(grew, to):
     commit = {None: None, "d1": one.commit, "an edited d2": two.commit}[to]
     with pytest.raises(UserError, match="certificate that change c"):
         await read_suite(repository, commit, shipped)
+
+
+def with_variants(eval_id):
+    plain = entry(eval_id)
+    other = (ToolCalled(tool="get", arguments={"id": 2}),)
+    variants = (Variant(input={"message": "size?"}), Variant(input={"message": "2?"}, expect=other))
+    tape = Cassette(calls=(RecordedCall(tool="get", arguments={"id": 2}, result="{}"),))
+    return Entry(plain.eval, plain.cassette, tuple(HeldOut(variant, tape) for variant in variants))
+
+
+async def test_held_out_variants_come_with_their_eval_and_are_part_of_what_is_proven(grew):
+    repository, _, two = grew
+    new = with_variants("e3")
+    third = certificate(two.last_certificate, new)
+    with pytest.raises(UserError, match="is not of eval e3 as it is"):
+        additions(two, entry("e3"), "d3", third)
+    three = await grown(repository, two, additions(two, new, "d3", third))
+    assert three.get("e3") == new == await read_entry(repository, three.commit, "e3")
+    assert await read_entry(repository, three.commit, "e4") is None
+    first, second = three.get("e3").variant(1), three.get("e3").variant(2)
+    assert first.eval.input == {"message": "size?"}
+    assert first.eval.expect == new.eval.expect
+    assert second.eval.expect == (ToolCalled(tool="get", arguments={"id": 2}),)
+    assert second.cassette.calls[0].arguments == {"id": 2}
+    assert three.get("e3").variant(0) == new
+    with pytest.raises(LookupError):
+        new.variant(3)
+
+
+@pytest.mark.parametrize(
+    ("files", "sentence"),
+    [
+        ({"heldout/e3/2/variant.yaml": None, "heldout/e3/2/cassette.jsonl": None}, "evals/e3 is not what"),
+        (
+            {"heldout/e3/1/variant.yaml": None, "heldout/e3/1/cassette.jsonl": None},
+            "variants 1 to 1",
+        ),
+        ({"heldout/e3/2/cassette.jsonl": None}, r"heldout/e3/2 must hold both .*evals record"),
+        ({"heldout/e3/2/variant.yaml": b"input: {}"}, "evals/e3 is not what certificates/d3.json"),
+        (
+            {"heldout/e3/2/variant.yaml": b"inputs: {}"},
+            r"heldout/e3/2/variant\.yaml:1: input: Field",
+        ),
+        ({"heldout/e1/1/variant.yaml": b"input: {}", "heldout/e1/1/cassette.jsonl": b""}, "evals/e1 is not"),
+        ({"heldout/e9/1/variant.yaml": b"input: {}"}, "of an eval that it has not: e9"),
+    ],
+)
+async def test_nobody_takes_a_held_out_variant_away_or_changes_one(grew, files, sentence):
+    repository, _, two = grew
+    third = certificate(two.last_certificate, with_variants("e3"))
+    three = await grown(repository, two, additions(two, with_variants("e3"), "d3", third))
+    with pytest.raises(UserError, match=sentence):
+        await grown(repository, three, files)

@@ -13,16 +13,10 @@ import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestServer
 
-from outerloop.evals.model import (
-    Answered,
-    Cassette,
-    Divergence,
-    Eval,
-    NoErrorStatus,
-    Provenance,
-    RecordedCall,
-    ToolCalled,
-)
+from outerloop.evals.expect.answer import Answered
+from outerloop.evals.expect.behaviour import NoErrorStatus
+from outerloop.evals.expect.tools import ToolCalled
+from outerloop.evals.model import Cassette, Divergence, Eval, Provenance, RecordedCall
 from outerloop.runtime.agentfile import AgentFile, Tools
 from outerloop.runtime.errors import TrialNotRunError
 from outerloop.trial.checks import run_checks

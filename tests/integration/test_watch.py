@@ -26,7 +26,8 @@ from outerloop.contracts.v1.release_pb2 import (
     EvalReopened,
     ReleaseWatched,
 )
-from outerloop.evals.model import Answered, Cassette, Eval, Provenance, content_sha256
+from outerloop.evals.expect.answer import Answered
+from outerloop.evals.model import Cassette, Eval, Provenance, content_sha256
 from outerloop.evals.suite import Entry, Suite
 from outerloop.gate.core.case import Kind
 from outerloop.gate.core.certificate import Certificate

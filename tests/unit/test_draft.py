@@ -8,15 +8,11 @@ import pytest
 from outerloop.draft.core.case import case_of
 from outerloop.draft.core.proof import Draft, Failing, Undraftable, draft
 from outerloop.draft.core.recipe import Wanted, expectations
+from outerloop.evals.expect.answer import Answered
+from outerloop.evals.expect.behaviour import NoErrorStatus
+from outerloop.evals.expect.composite import Expectation
+from outerloop.evals.expect.tools import NoRepeatedCall, ToolCalled, ToolNotCalled
 from outerloop.evals.grade import grade
-from outerloop.evals.model import (
-    Answered,
-    Expectation,
-    NoErrorStatus,
-    NoRepeatedCall,
-    ToolCalled,
-    ToolNotCalled,
-)
 from outerloop.trace.model import Trace
 from outerloop.trace.signal import Signal
 from outerloop.triage.core.signals import signals_of

@@ -8,8 +8,8 @@ from outerloop.draft.core.carry import carried, carried_arguments, named_in_requ
 from outerloop.draft.core.case import caught, on_case_of
 from outerloop.draft.core.mutants import REFUSAL, mutants
 from outerloop.draft.core.proof import Draft, Failing, Undraftable, draft
+from outerloop.evals.expect.tools import ToolCalled
 from outerloop.evals.grade import grade
-from outerloop.evals.model import ToolCalled
 from outerloop.trace.model import Trace
 from outerloop.triage.core.signals import signals_of
 from samples import Call, run, trace

@@ -112,5 +112,5 @@ def test_everything_outside_the_tree_counts():
 
 @pytest.mark.parametrize("globs", [["/etc/**"], ["../x"], []])
 def test_a_wrong_declaration_names_the_field(globs):
-    with pytest.raises(UserError, match=r"outerloop.yaml: depends.e1"):
+    with pytest.raises(UserError, match=r"outerloop.yaml:4: depends.e1"):
         AgentFile.parse(f"agent: a\nrun: [x]\nmutable: [p]\ndepends: {{e1: {globs}}}\n")

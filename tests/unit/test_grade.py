@@ -5,16 +5,12 @@ from typing import Any
 
 import pytest
 
+from outerloop.evals.expect.answer import Answered
+from outerloop.evals.expect.behaviour import NoErrorStatus
+from outerloop.evals.expect.composite import Expectation
+from outerloop.evals.expect.tools import NoRepeatedCall, ToolCalled, ToolNotCalled
 from outerloop.evals.grade import describe, grade
 from outerloop.evals.jsonvalue import canonical
-from outerloop.evals.model import (
-    Answered,
-    Expectation,
-    NoErrorStatus,
-    NoRepeatedCall,
-    ToolCalled,
-    ToolNotCalled,
-)
 from outerloop.trace.model import Span, Trace
 
 ORDER = {"order_id": "A-1007"}

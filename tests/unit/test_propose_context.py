@@ -8,8 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from outerloop.evals.expect.answer import Answered
+from outerloop.evals.expect.tools import ToolCalled
 from outerloop.evals.grade import describe
-from outerloop.evals.model import Answered, Eval, Provenance, ToolCalled
+from outerloop.evals.model import Eval, Provenance
 from outerloop.propose import prompts
 from outerloop.propose.context import Attempt, Evidence, FailedEval, message
 from outerloop.trace import quote

@@ -1,6 +1,7 @@
 """`outerloop evals`: what a person says of a draft."""
 
 import getpass
+import sys
 from datetime import UTC, datetime
 from typing import Annotated
 
@@ -12,6 +13,7 @@ from outerloop.cli.kafka import connected, producer
 from outerloop.cli.output import AsJson
 from outerloop.contracts.v1.eval_pb2 import REVIEW_ACCEPT, REVIEW_REJECT, EvalReviewed, Review
 from outerloop.evals.grade import describe
+from outerloop.evals.schema import schema_text
 from outerloop.runtime.clickhouse import ClickHouse
 from outerloop.runtime.envelope import headers_for, key_of, stable_id
 from outerloop.runtime.errors import UserError
@@ -66,6 +68,12 @@ def show(eval_id: EvalId, *, as_json: AsJson = False) -> None:
         f" {record.healthy_passed} of {record.healthy} healthy runs. State: {record.state.value}."
     )
     output.write(f"\n{record.eval_yaml}\n{len(record.cassette.calls)} recorded tool calls")
+
+
+@app.command()
+def schema() -> None:
+    """The JSON Schema of eval.yaml, for editors and other programs."""
+    sys.stdout.write(schema_text())
 
 
 @app.command()

@@ -16,7 +16,7 @@ from outerloop.contracts.v1.eval_pb2 import (
 )
 from outerloop.draft.core.proof import Draft
 from outerloop.draft.evidence import Amount
-from outerloop.evals.model import Cassette, Eval, Provenance, RecordedCall, content_sha256
+from outerloop.evals.model import FORMAT, Cassette, Eval, Provenance, RecordedCall, content_sha256
 from outerloop.store.evals import EvalRecord, Reproduction, State
 from outerloop.trace.model import Trace
 
@@ -43,6 +43,7 @@ def drafted(opening: Opening, made: Draft, mode_traces: list[str], margin: float
     """The row of a new draft; `mode_traces` are failing ones of the mode, the oldest first."""
     now = datetime.now(UTC)
     eval_ = Eval(
+        format=FORMAT,
         id=opening.eval_id,
         agent=opening.agent,
         mode_id=opening.mode_id,

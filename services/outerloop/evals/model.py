@@ -1,62 +1,33 @@
 """Eval: an input, the recorded world it ran in, what must hold of the run, and how often.
 
 On the suite branch an eval is a directory `evals/ID/` with `eval.yaml` (this model) and `cassette.jsonl`.
+Its held-out variants are in another place: see `heldout`.
 """
 
 import hashlib
 import json
 import re
+from collections.abc import Iterable
 from datetime import datetime
 from enum import StrEnum
 from typing import Annotated, Any, Literal
 
 import yaml
-from pydantic import Field, ValidationError
+from pydantic import Field, ValidationError, model_validator
 
+from outerloop.evals.expect.answer import Answered
+from outerloop.evals.expect.base import NAMED
+from outerloop.evals.expect.behaviour import NoErrorStatus
+from outerloop.evals.expect.composite import Expectation
+from outerloop.evals.expect.tools import NoRepeatedCall, ToolCalled, ToolNotCalled
+from outerloop.evals.expect.values import Path
 from outerloop.runtime.documents import Document, first_problem, parse_yaml
 from outerloop.runtime.errors import UserError
 
+# What new evals are written in. The hash of the first format did not say which kind an expectation was.
+FORMAT: Literal[2] = 2
+_OF_FIRST_FORMAT = (ToolCalled, ToolNotCalled, NoRepeatedCall, NoErrorStatus, Answered)
 _BREAKS = re.compile("[\x85\u2028\u2029]")
-
-
-class ToolCalled(Document):
-    """The tool was called, with at least these arguments (equal after JSON), without an error."""
-
-    check: Literal["tool_called"] = "tool_called"
-    tool: str
-    arguments: dict[str, Any] = Field(default_factory=dict)
-
-
-class ToolNotCalled(Document):
-    """The tool was never called with these arguments ({}: not at all)."""
-
-    check: Literal["tool_not_called"] = "tool_not_called"
-    tool: str
-    arguments: dict[str, Any] = Field(default_factory=dict)
-
-
-class NoRepeatedCall(Document):
-    """No tool call was made more than `most` times with the same arguments."""
-
-    check: Literal["no_repeated_call"] = "no_repeated_call"
-    most: Annotated[int, Field(ge=1)] = 2
-
-
-class NoErrorStatus(Document):
-    """The run as a whole ended without an error: its root span has none."""
-
-    check: Literal["no_error_status"] = "no_error_status"
-
-
-class Answered(Document):
-    """The run ended with an answer that is not empty."""
-
-    check: Literal["answered"] = "answered"
-
-
-Expectation = Annotated[
-    ToolCalled | ToolNotCalled | NoRepeatedCall | NoErrorStatus | Answered, Field(discriminator="check")
-]
 
 
 class Divergence(StrEnum):
@@ -65,6 +36,32 @@ class Divergence(StrEnum):
     FAIL = "fail"
     NEAREST = "nearest"
     LIVE = "live"
+
+
+class ToolDefinition(Document):
+    """A tool as a server of the Model Context Protocol lists it; `input_schema` is a JSON Schema."""
+
+    name: Annotated[str, Field(min_length=1)]
+    description: str = ""
+    input_schema: dict[str, Any] = Field(default_factory=dict)
+
+
+class Replay(Document):
+    """How a call is found in the cassette.
+
+    `ignore` are paths in the arguments that do not count (`*` for any element), such as those of timestamps
+    and request ids. Texts are compared without case with `ignore_case`, lists without order with
+    `ignore_order`.
+    `changes` are the tools that change state: a call that comes after one of them gets the answer that was
+    recorded after it. `tools` are what an agent that speaks the Model Context Protocol is shown; without any,
+    what the recorded calls tell.
+    """
+
+    ignore: tuple[Path, ...] = ()
+    ignore_case: bool = False
+    ignore_order: bool = False
+    changes: tuple[str, ...] = ()
+    tools: tuple[ToolDefinition, ...] = ()
 
 
 class RecordedCall(Document):
@@ -77,11 +74,16 @@ class RecordedCall(Document):
 
 
 class Provenance(Document):
-    """Who wrote the eval, from what, and who made it binding."""
+    """Who wrote the eval, from what, and who made it binding.
+
+    `model` and `prompt` are the language model that drafted it and the version of its prompt, "" without one.
+    """
 
     drafted_by: str
     drafted_at: datetime
     source_traces: tuple[str, ...]
+    model: str = ""
+    prompt: str = ""
     accepted_by: str = ""
     accepted_at: datetime | None = None
 
@@ -91,8 +93,10 @@ class Eval(Document):
 
     A change closes it by a pass rate that is proven above `bar`. From then on every change must keep a rate:
     that at closing, less `margin` (critical .10, standard .25, cold .40). Neither is ever lowered.
+    New evals are of format 2 (see FORMAT).
     """
 
+    format: Literal[1, 2] = 1
     id: str
     agent: str
     mode_id: str
@@ -100,14 +104,21 @@ class Eval(Document):
     input: dict[str, Any]
     expect: Annotated[tuple[Expectation, ...], Field(min_length=1)]
     divergence: Divergence = Divergence.LIVE
+    replay: Replay = Replay()
     bar: Annotated[float, Field(ge=0.3, le=0.95)] = 0.75
     margin: Annotated[float, Field(ge=0.1, le=0.4)] = 0.25
     provenance: Provenance
 
+    @model_validator(mode="after")
+    def _hashed_whole(self) -> "Eval":
+        newer = [e for e in self.expect if not isinstance(e, _OF_FIRST_FORMAT)]
+        if self.format == 1 and newer:
+            raise ValueError(f"an eval that expects {newer[0].check!r} says `format: {FORMAT}` at its top")
+        return self
+
     def to_yaml(self) -> str:
         """The text of `eval.yaml`; the same eval gives the same text."""
-        document = self.model_dump(mode="json")
-        return yaml.dump(document, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=110)
+        return as_yaml(self)
 
     @classmethod
     def from_yaml(cls, text: str, where: str = "eval.yaml") -> "Eval":
@@ -145,13 +156,34 @@ class Cassette(Document):
         return cls(calls=tuple(calls))
 
 
-def content_sha256(eval_: Eval, cassette: Cassette) -> str:
-    """What a review and a verdict are bound to: everything but who accepted it and when."""
+def content_sha256(eval_: Eval, cassette: Cassette, held_out: Iterable[str] = ()) -> str:
+    """What a review and a verdict are bound to: everything but who accepted it and when.
+
+    `held_out` is what each of the held-out variants says (`heldout.HeldOut.content`), in their order.
+    """
     provenance = eval_.provenance.model_copy(update={"accepted_by": "", "accepted_at": None})
     unsigned = eval_.model_copy(update={"provenance": provenance})
     # Without defaults: a field that a later version adds leaves the hashes of older evals as they are.
-    said = json.dumps(unsigned.model_dump(mode="json", exclude_defaults=True), sort_keys=True)
-    return hashlib.sha256(f"{said}\0{cassette.to_jsonl()}".encode()).hexdigest()
+    context = NAMED if eval_.format > 1 else None
+    document = unsigned.model_dump(mode="json", exclude_defaults=True, context=context)
+    said = json.dumps(document, sort_keys=True)
+    # No JSON text holds a NUL, so that no two evals are the same text.
+    return hashlib.sha256("\0".join([said, cassette.to_jsonl(), *held_out]).encode()).hexdigest()
+
+
+def as_yaml(document: Document) -> str:
+    """The document's text in YAML; equal documents give the same text.
+
+    What a person did not say is left out of expectations and of how calls are found again.
+    """
+    whole = document.model_dump(mode="json")
+    terse = document.model_dump(mode="json", exclude_defaults=True, context=NAMED)
+    for key in whole.keys() & {"format", "expect", "replay"}:
+        if key in terse:
+            whole[key] = terse[key]
+        else:
+            del whole[key]
+    return yaml.dump(whole, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=110)
 
 
 class _Dumper(yaml.SafeDumper):

@@ -1,18 +1,20 @@
 """The suite: all accepted evals of one agent, on the orphan branch `outerloop/suite` of its repository.
 
-    evals/EVAL_ID/eval.yaml, cassette.jsonl     one eval
-    certificates/DECISION_ID.json               what shipped with which proof; each names the one before it
+    evals/EVAL_ID/eval.yaml, cassette.jsonl          one eval
+    heldout/EVAL_ID/N/variant.yaml, cassette.jsonl   its held-out variants, N from 1
+    certificates/DECISION_ID.json                    what shipped with which proof; each names the one before
 
 Only adding is possible here: there is no function that changes or removes a file of the suite.
 """
 
 import hashlib
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
 from outerloop.evals.chain import Proof, last_of, proof_of, proofs_of
+from outerloop.evals.heldout import HeldOut, Variant
 from outerloop.evals.model import Cassette, Eval, content_sha256
 from outerloop.runtime.errors import UserError
 from outerloop.runtime.git import EXECUTABLE, PLAIN, TreeEntry
@@ -21,17 +23,40 @@ from outerloop.runtime.git.objects import Objects
 BRANCH = "outerloop/suite"
 REF = f"refs/heads/{BRANCH}"
 
+RECORD = (
+    "an eval without recorded tool calls has an empty one; `outerloop evals record` writes one from a trace"
+)
 _RESTORE = f"restore the branch {BRANCH} from its history"
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
 _EVAL = re.compile(r"evals/([^/]+)/(eval\.yaml|cassette\.jsonl)")
+_HELD_OUT = re.compile(r"heldout/([^/]+)/([1-9]\d{0,3})/(variant\.yaml|cassette\.jsonl)")
 
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One eval of the suite with its recorded world."""
+    """One eval of the suite with its recorded world, and its held-out variants."""
 
     eval: Eval
     cassette: Cassette
+    held_out: tuple[HeldOut, ...] = ()
+
+    @property
+    def content_sha256(self) -> str:
+        """What a review and a verdict are bound to: see `model.content_sha256`."""
+        return content_sha256(self.eval, self.cassette, (each.content for each in self.held_out))
+
+    def variant(self, number: int) -> "Entry":
+        """The eval as it is tried on its `number`-th held-out variant; 0: the eval itself.
+
+        Raises:
+            LookupError: if it has none of this number.
+        """
+        if number == 0:
+            return self
+        if not 0 < number <= len(self.held_out):
+            raise LookupError(f"eval {self.eval.id} has no held-out variant {number}")
+        drawn = self.held_out[number - 1]
+        return Entry(drawn.of(self.eval), drawn.cassette)
 
 
 @dataclass(frozen=True)
@@ -53,7 +78,7 @@ class Suite:
     @cached_property
     def sha256(self) -> str:
         """A hash over the content of all evals: equal suites ask for the same."""
-        return sha256_of({e.eval.id: content_sha256(e.eval, e.cassette) for e in self.entries})
+        return sha256_of({entry.eval.id: entry.content_sha256 for entry in self.entries})
 
     def priors(self, eval_id: str) -> tuple[Entry, ...]:
         """All entries but the one of `eval_id`: what a change for that eval must not break."""
@@ -80,41 +105,86 @@ async def read_suite(repository: Objects, commit: str | None, shipped: Mapping[s
             a certificate is missing, edited, or there without proof: somebody has changed the branch.
     """
     files = await _files(repository, commit) if commit else []
-    evals = [file for file in files if _EVAL.fullmatch(file.path)]
-    contents = await repository.blobs([file.sha for file in evals])
-    texts = {file.path: contents[file.sha] for file in evals}
+    texts = await _texts(repository, files)
     ids = sorted({match[1] for path in texts if (match := _EVAL.fullmatch(path))})
+    _check_held_out(texts, ids)
     proofs = [proof async for proof in proofs_of(repository, files)]
     last = last_of(proofs)
     newest = (await repository.blobs([last.blob]))[last.blob] if last else None
-    suite = Suite(commit or "", tuple(_entry(texts, eval_id) for eval_id in ids), newest)
+    suite = Suite(commit or "", tuple(entry_of(texts, eval_id) for eval_id in ids), newest)
     _check_whole(suite, proofs, shipped)
     return suite
 
 
-async def _files(repository: Objects, commit: str) -> list[TreeEntry]:
-    return [entry for entry in await repository.files(commit) if entry.mode in {PLAIN, EXECUTABLE}]
+async def read_entry(repository: Objects, commit: str, eval_id: str) -> Entry | None:
+    """One eval of the suite at `commit`, whose proofs are not looked at; None if it has no such eval.
+
+    Raises:
+        UserError: if a file does not say what it must.
+    """
+    files = await _files(repository, commit, f"evals/{eval_id}", f"heldout/{eval_id}")
+    return entry_of(await _texts(repository, files), eval_id) if files else None
 
 
-def _entry(texts: Mapping[str, bytes], eval_id: str) -> Entry:
-    where, tape = f"evals/{eval_id}/eval.yaml", f"evals/{eval_id}/cassette.jsonl"
-    if where not in texts or tape not in texts:
-        raise UserError(f"the suite's evals/{eval_id} must hold both eval.yaml and cassette.jsonl")
-    eval_ = Eval.from_yaml(_text(texts[where], where), where)
+async def _files(repository: Objects, commit: str, *folders: str) -> list[TreeEntry]:
+    found = await repository.files(commit, *folders)
+    return [entry for entry in found if entry.mode in {PLAIN, EXECUTABLE}]
+
+
+async def _texts(repository: Objects, files: Sequence[TreeEntry]) -> dict[str, bytes]:
+    """The files of evals and of their variants, by path."""
+    ours = [file for file in files if _EVAL.fullmatch(file.path) or _HELD_OUT.fullmatch(file.path)]
+    contents = await repository.blobs([file.sha for file in ours])
+    return {file.path: contents[file.sha] for file in ours}
+
+
+def _check_held_out(texts: Mapping[str, bytes], ids: Collection[str]) -> None:
+    owners = {match[1] for path in texts if (match := _HELD_OUT.fullmatch(path))}
+    if lost := sorted(owners - set(ids)):
+        raise UserError(f"the suite has held-out variants of an eval that it has not: {lost[0]}; {_RESTORE}")
+
+
+def entry_of(texts: Mapping[str, bytes], eval_id: str) -> Entry:
+    """The entry that these files hold, by path; those of other evals may be among them.
+
+    Raises:
+        UserError: if a file is missing, or does not say what it must.
+    """
+    folder = f"evals/{eval_id}"
+    eval_ = Eval.from_yaml(_text(texts, folder, "eval.yaml"), f"{folder}/eval.yaml")
     if eval_.id != eval_id:
-        raise UserError(f"{where}: its id is {eval_.id!r}, not the name of its directory")
-    return Entry(eval_, Cassette.from_jsonl(_text(texts[tape], tape), tape))
+        raise UserError(f"{folder}/eval.yaml: its id is {eval_.id!r}, not the name of its directory")
+    held = (_HELD_OUT.fullmatch(path) for path in texts)
+    numbers = sorted({int(match[2]) for match in held if match and match[1] == eval_id})
+    if numbers != list(range(1, len(numbers) + 1)):
+        raise UserError(f"heldout/{eval_id} must hold variants 1 to {len(numbers)}, and holds {numbers}")
+    return Entry(eval_, _cassette(texts, folder), tuple(_held_out(texts, eval_id, n) for n in numbers))
 
 
-def _text(content: bytes, where: str) -> str:
+def _held_out(texts: Mapping[str, bytes], eval_id: str, number: int) -> HeldOut:
+    folder = f"heldout/{eval_id}/{number}"
+    variant = Variant.from_yaml(_text(texts, folder, "variant.yaml"), f"{folder}/variant.yaml")
+    return HeldOut(variant, _cassette(texts, folder))
+
+
+def _cassette(texts: Mapping[str, bytes], folder: str) -> Cassette:
+    return Cassette.from_jsonl(_text(texts, folder, "cassette.jsonl"), f"{folder}/cassette.jsonl")
+
+
+def _text(texts: Mapping[str, bytes], folder: str, name: str) -> str:
+    where = f"{folder}/{name}"
+    if where not in texts:
+        with_ = "variant.yaml" if folder.startswith("heldout/") else "eval.yaml"
+        more = f": {RECORD}" if name == "cassette.jsonl" else ""
+        raise UserError(f"the suite's {folder} must hold both {with_} and cassette.jsonl{more}")
     try:
-        return content.decode()
+        return texts[where].decode()
     except UnicodeDecodeError as error:
         raise UserError(f"{where} is not UTF-8") from error
 
 
 def _check_whole(suite: Suite, proofs: Sequence[Proof], shipped: Mapping[str, str]) -> None:
-    held = {entry.eval.id: content_sha256(entry.eval, entry.cassette) for entry in suite.entries}
+    held = {entry.eval.id: entry.content_sha256 for entry in suite.entries}
     for proof in proofs:
         for eval_id, content in (*proof.claimed.items(), *proof.named.items()):
             if eval_id not in held:
@@ -151,19 +221,23 @@ def _check_names(*names: str) -> None:
 
 
 def _eval_files(suite: Suite, entry: Entry, proof: Proof) -> dict[str, bytes]:
-    eval_id, content = entry.eval.id, content_sha256(entry.eval, entry.cassette)
+    eval_id, content = entry.eval.id, entry.content_sha256
     if proof.claimed.get(eval_id) != content:
         raise UserError(f"certificate {proof.path} is not of eval {eval_id} as it is")
     known = suite.get(eval_id)
-    if known is not None and content_sha256(known.eval, known.cassette) != content:
+    if known is not None and known.content_sha256 != content:
         raise UserError(f"the suite holds eval {eval_id} with other content, and an eval is never changed")
     return {} if known is not None else files_of(entry)
 
 
 def files_of(entry: Entry) -> dict[str, bytes]:
-    """The files of one eval, by path."""
-    folder = f"evals/{entry.eval.id}"
-    return {
-        f"{folder}/eval.yaml": entry.eval.to_yaml().encode(),
-        f"{folder}/cassette.jsonl": entry.cassette.to_jsonl().encode(),
+    """The files of one eval and of its held-out variants, by path."""
+    folder, held_out = f"evals/{entry.eval.id}", f"heldout/{entry.eval.id}"
+    files = {
+        f"{folder}/eval.yaml": entry.eval.to_yaml(),
+        f"{folder}/cassette.jsonl": entry.cassette.to_jsonl(),
     }
+    for number, held in enumerate(entry.held_out, start=1):
+        files[f"{held_out}/{number}/variant.yaml"] = held.variant.to_yaml()
+        files[f"{held_out}/{number}/cassette.jsonl"] = held.cassette.to_jsonl()
+    return {path: text.encode() for path, text in files.items()}

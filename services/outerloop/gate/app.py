@@ -15,7 +15,6 @@ from datetime import UTC, datetime, timedelta
 from outerloop.contracts.v1.change_pb2 import ChangeProposed
 from outerloop.contracts.v1.decision_pb2 import VERDICT_SHIP, DecisionReached
 from outerloop.contracts.v1.release_pb2 import EvalReopened
-from outerloop.evals.suite import Entry
 from outerloop.gate.core.certificate import Broken
 from outerloop.gate.court import says
 from outerloop.gate.court.judge import Judge
@@ -39,7 +38,7 @@ from outerloop.runtime.git import Repository
 from outerloop.runtime.lookout import look_out
 from outerloop.runtime.service import Background
 from outerloop.runtime.topics import topic_of
-from outerloop.store import changes, decisions, evals
+from outerloop.store import changes, decisions, evals, heldout
 from outerloop.store.changes import State as ChangeState
 from outerloop.store.evals import State
 from outerloop.trial.backend import sandbox_of
@@ -149,7 +148,7 @@ class Gate:
         if record.state is State.RETIRED:
             judged = says.retired(change, f"{record.reviewer} retired its eval: {record.reason}")
         else:
-            new = Entry(record.eval, record.cassette)
+            new = await heldout.entry_of(self._db, record)
             judged = await self._judge.judge(repository, branch, change, new)
         if judged is None or (
             judged.decision.verdict != VERDICT_SHIP and await decisions.decided(self._db, change.change_id)

@@ -1,9 +1,12 @@
-"""Documents that people write, read strictly: what is wrong is named by file, field and reason."""
+"""Documents that people write, read strictly: what is wrong is named by file, line, field and reason."""
 
+from collections.abc import Sequence
+from difflib import get_close_matches
 from typing import TypeVar
 
 import yaml
 from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic_core import ErrorDetails
 
 from outerloop.runtime.errors import UserError
 
@@ -21,18 +24,53 @@ def parse_yaml(kind: type[D], text: str, where: str) -> D:
     """Read a YAML document of this kind.
 
     Raises:
-        UserError: naming `where`, the field and what is wrong with it.
+        UserError: naming `where`, the line, the field and what is wrong with it.
     """
     try:
         return kind.model_validate(yaml.safe_load(text))
+    except yaml.MarkedYAMLError as error:
+        mark = error.problem_mark or error.context_mark
+        line = f":{mark.line + 1}:{mark.column + 1}" if mark else ""
+        raise UserError(f"{where}{line} is not YAML: {error.problem or error.context}") from error
     except (yaml.YAMLError, RecursionError) as error:
         raise UserError(f"{where} is not YAML: {error}") from error
     except ValidationError as error:
-        raise UserError(f"{where}: {first_problem(error)}") from error
+        at = _line(text, error.errors()[0]["loc"])
+        raise UserError(f"{where}:{at}: {first_problem(error)}") from error
 
 
 def first_problem(error: ValidationError) -> str:
     """The first thing that is wrong, with the field it is wrong in."""
     first = error.errors()[0]
     field = ".".join(map(str, first["loc"])) or "the document"
-    return f"{field}: {first['msg']}"
+    return f"{field}: {_what(first)}"
+
+
+def _what(error: ErrorDetails) -> str:
+    if error["type"] == "union_tag_invalid":
+        context = error["ctx"]
+        known = [name.strip(" '") for name in context["expected_tags"].split(",")]
+        return f"there is no {context['tag']!r}; {_nearest(context['tag'], known)}"
+    if error["type"] == "union_tag_not_found":
+        return f"it must say its kind, as {error['ctx']['discriminator']}"
+    return error["msg"].removeprefix("Value error, ")
+
+
+def _nearest(given: str, known: Sequence[str]) -> str:
+    near = get_close_matches(given, known, n=1, cutoff=0.5)
+    return f"the nearest is {near[0]!r}" if near else f"there are {', '.join(known)}"
+
+
+def _line(text: str, loc: Sequence[int | str]) -> int:
+    """The line of the place that is meant, or of the last one on the way there that the text has."""
+    node: yaml.Node | None = yaml.compose(text, Loader=yaml.SafeLoader)
+    line = node.start_mark.line if node else 0
+    for step in loc:
+        if isinstance(node, yaml.MappingNode):
+            found = next(((key, value) for key, value in node.value if key.value == str(step)), None)
+            if found:  # a step that is no key names the kind that pydantic chose
+                line, node = found[0].start_mark.line, found[1]
+        elif isinstance(node, yaml.SequenceNode) and isinstance(step, int) and step < len(node.value):
+            node = node.value[step]
+            line = node.start_mark.line
+    return line + 1

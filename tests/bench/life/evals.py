@@ -4,15 +4,8 @@ from datetime import UTC, datetime
 
 from bench.life.behaviour import is_flaky, rate
 from bench.life.topics import Topic
-from outerloop.evals.model import (
-    Cassette,
-    Divergence,
-    Eval,
-    Provenance,
-    RecordedCall,
-    ToolCalled,
-    content_sha256,
-)
+from outerloop.evals.expect.tools import ToolCalled
+from outerloop.evals.model import Cassette, Divergence, Eval, Provenance, RecordedCall, content_sha256
 from outerloop.evals.suite import Entry
 from outerloop.store.evals import EvalRecord, State
 

@@ -6,9 +6,10 @@ from itertools import takewhile
 from typing import Any
 
 from outerloop.draft.core.carry import asked, carried_arguments, forms, whole
+from outerloop.evals.expect.composite import Expectation
+from outerloop.evals.expect.tools import ToolCalled, ToolNotCalled
 from outerloop.evals.grade import grade
 from outerloop.evals.jsonvalue import canonical
-from outerloop.evals.model import Expectation, ToolCalled, ToolNotCalled
 from outerloop.trace.model import ToolCall, Trace
 
 _ID = re.compile(r"\S*\d\S*")

@@ -6,8 +6,9 @@ from dataclasses import dataclass
 from outerloop.draft.core.case import caught, on_case_of
 from outerloop.draft.core.mutants import Mutant, mutants
 from outerloop.draft.core.recipe import AGREEING, expectations
+from outerloop.evals.expect.composite import Expectation
+from outerloop.evals.expect.tools import ToolCalled
 from outerloop.evals.grade import grade
-from outerloop.evals.model import Expectation, ToolCalled
 from outerloop.trace.model import Trace
 from outerloop.trace.neighbours import MOST, Crowd, always_called
 from outerloop.trace.signal import Signal

@@ -6,15 +6,11 @@ from typing import Any
 
 from outerloop.draft.core.carry import asked, carried, named_in_request
 from outerloop.draft.core.case import case_of
+from outerloop.evals.expect.answer import Answered
+from outerloop.evals.expect.behaviour import NoErrorStatus
+from outerloop.evals.expect.composite import Expectation
+from outerloop.evals.expect.tools import NoRepeatedCall, ToolCalled, ToolNotCalled
 from outerloop.evals.jsonvalue import canonical
-from outerloop.evals.model import (
-    Answered,
-    Expectation,
-    NoErrorStatus,
-    NoRepeatedCall,
-    ToolCalled,
-    ToolNotCalled,
-)
 from outerloop.trace.model import Trace
 from outerloop.trace.neighbours import always_called
 from outerloop.trace.signal import Signal

@@ -8,7 +8,6 @@ from pathlib import Path
 
 from outerloop.contracts.v1.change_pb2 import ChangeProposed
 from outerloop.contracts.v1.decision_pb2 import OBSTACLE_TESTS, OBSTACLE_VOID, VERDICT_SHIP
-from outerloop.evals.model import content_sha256
 from outerloop.evals.suite import Entry
 from outerloop.gate.court import says
 from outerloop.gate.court.candidate import Candidate, Refused, prepare
@@ -172,7 +171,7 @@ class Judge:
 
 def court_of(settings: GateSettings, new: Entry) -> str:
     """A hash over what a verdict depends on besides the change, the head and the suite."""
-    return terms_sha256(settings, {"eval": content_sha256(new.eval, new.cassette)})
+    return terms_sha256(settings, {"eval": new.content_sha256})
 
 
 def _is_merged(candidate: Candidate) -> bool:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from outerloop.contracts.v1.change_pb2 import ChangeProposed
-from outerloop.evals.model import Eval, content_sha256
+from outerloop.evals.model import Eval
 from outerloop.evals.suite import Entry, Suite
 from outerloop.gate.core.case import Case, NewEval
 from outerloop.gate.core.certificate import Certificate, Inherited
@@ -52,7 +52,7 @@ class Matter:
     @cached_property
     def contents(self) -> dict[str, str]:
         """The SHA-256 of the content of each of them."""
-        return {id_: content_sha256(entry.eval, entry.cassette) for id_, entry in self.entries.items()}
+        return {eval_id: entry.content_sha256 for eval_id, entry in self.entries.items()}
 
     @cached_property
     def fingerprints(self) -> dict[str, str]:

@@ -68,7 +68,7 @@ class Here:
         return await self._records.add(record)
 
     async def _run(self, bench: Bench, trial: Trial) -> TrialRecord:
-        entry = bench.entries[trial.eval_id]
+        entry = bench.entries[trial.eval_id].variant(trial.variant)
         checkout = await self._checkouts.at(bench.tree)
         key = self._settings.anthropic_api_key
         spec = TrialSpec(

@@ -16,8 +16,7 @@ from pathlib import Path
 from aiohttp import ClientSession
 
 from outerloop.contracts.v1.trial_pb2 import TrialRequested
-from outerloop.evals.model import Cassette, Eval, content_sha256
-from outerloop.evals.suite import Entry
+from outerloop.evals.suite import Entry, read_entry
 from outerloop.gate.settings import GateSettings
 from outerloop.gate.trials.agent import terms_at
 from outerloop.gate.trials.bench import Bench, Records, Subject
@@ -27,7 +26,7 @@ from outerloop.runtime.agentfile import AgentFile
 from outerloop.runtime.clickhouse import ClickHouse
 from outerloop.runtime.errors import OuterloopError, TrialNotRunError, UserError
 from outerloop.runtime.git import GitError, Repository
-from outerloop.store import changes, evals
+from outerloop.store import changes, evals, heldout
 from outerloop.trial.run import model_session
 from outerloop.trial.sandbox import Sandbox
 
@@ -135,7 +134,7 @@ class Workbench:
             entry = await _in_suite(site.repository, request) if request.suite_commit else None
         if entry is None:
             entry = await self._accepted(request.eval_id)
-        if entry is None or content_sha256(entry.eval, entry.cassette) != request.eval_sha256:
+        if entry is None or entry.content_sha256 != request.eval_sha256:
             raise TrialNotRunError(f"eval {request.eval_id} is not there as it was asked for")
         return entry
 
@@ -144,17 +143,12 @@ class Workbench:
         if record is None or not record.eval_yaml:
             return None
         with _set_up():
-            return Entry(record.eval, record.cassette)
+            return await heldout.entry_of(self._db, record)
 
 
 async def _in_suite(repository: Repository, request: TrialRequested) -> Entry | None:
     await _have(repository, request.suite_commit)
-    where = [f"evals/{request.eval_id}/{name}" for name in ("eval.yaml", "cassette.jsonl")]
-    texts = [await repository.show(request.suite_commit, path) for path in where]
-    if texts[0] is None or texts[1] is None:
-        return None
-    eval_ = Eval.from_yaml(texts[0].decode(errors="replace"), where[0])
-    return Entry(eval_, Cassette.from_jsonl(texts[1].decode(errors="replace"), where[1]))
+    return await read_entry(repository, request.suite_commit, request.eval_id)
 
 
 def _bench(site: Site, request: TrialRequested) -> Bench:

@@ -12,7 +12,7 @@ from outerloop.runtime.errors import UserError
 from outerloop.runtime.git.objects import Objects
 from outerloop.runtime.git.process import succeed
 
-_OURS = ("evals/", "certificates/")
+_OURS = ("evals/", "heldout/", "certificates/")
 _CERTIFICATE = re.compile(r"certificates/([^/]+)\.json")
 
 

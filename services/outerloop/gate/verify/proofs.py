@@ -3,8 +3,7 @@
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from outerloop.evals.model import Cassette, Eval, content_sha256
-from outerloop.evals.suite import sha256_of
+from outerloop.evals.suite import entry_of, sha256_of
 from outerloop.gate.core.certificate import Certificate, sha256
 from outerloop.gate.core.entries import Renewal
 from outerloop.gate.core.standing import Standing
@@ -126,15 +125,9 @@ async def _new_evals(clone: Clone, added: Certified) -> dict[str, Held]:
         UserError: if one is not whole, or cannot be read, or goes by another id than its folder's.
     """
     contents = await clone.repository.blobs(added.evals.values())
-    texts = {path: contents[blob].decode(errors="replace") for path, blob in added.evals.items()}
+    texts = {path: contents[blob] for path, blob in added.evals.items()}
     held: dict[str, Held] = {}
-    for folder in sorted({path.rpartition("/")[0] for path in texts}):
-        where, tape = f"{folder}/eval.yaml", f"{folder}/cassette.jsonl"
-        if where not in texts or tape not in texts:
-            raise UserError(f"{folder} did not come with both eval.yaml and cassette.jsonl")
-        eval_, cassette = Eval.from_yaml(texts[where], where), Cassette.from_jsonl(texts[tape], tape)
-        name, content = folder.removeprefix("evals/"), content_sha256(eval_, cassette)
-        if eval_.id != name:
-            raise UserError(f"{where}: its id is {eval_.id!r}, not the name of its directory")
-        held[name] = Held(content_sha256=content, bar=eval_.bar, margin=eval_.margin)
+    for name in sorted({path.split("/")[1] for path in texts}):
+        entry = entry_of(texts, name)
+        held[name] = Held(content_sha256=entry.content_sha256, bar=entry.eval.bar, margin=entry.eval.margin)
     return held

@@ -40,13 +40,13 @@ class Objects:
         sha = next((entry.sha for entry in entries if entry.path == path and entry.mode != SUBMODULE), None)
         return (await self.blobs([sha]))[sha] if sha else None
 
-    async def files(self, commit: str) -> list[TreeEntry]:
-        """All files, symlinks and submodules of `commit`, in git's order.
+    async def files(self, commit: str, *folders: str) -> list[TreeEntry]:
+        """All files, symlinks and submodules of `commit`, in git's order; with `folders`, those below them.
 
         Raises:
             GitError: if the commit is not in this repository.
         """
-        return await self._list(commit, "-r")
+        return await self._list(commit, "-r", paths=folders)
 
     async def _list(self, commit: str, *flags: str, paths: Sequence[str] = ()) -> list[TreeEntry]:
         arguments = ("-z", "-l", "--full-tree", *flags, checked_commit(commit), "--", *paths)
