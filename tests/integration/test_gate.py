@@ -27,7 +27,7 @@ from outerloop.contracts.v1.decision_pb2 import (
     DecisionReached,
 )
 from outerloop.evals.expect.answer import Answered
-from outerloop.evals.model import Cassette, Eval, Provenance
+from outerloop.evals.model import Cassette, Eval, Provenance, content_sha256
 from outerloop.evals.suite import Entry
 from outerloop.gate import app
 from outerloop.gate.app import Gate
@@ -228,7 +228,7 @@ def accepted(agent: str, eval_: Eval) -> EvalRecord:
         state=EvalState.ACCEPTED,
         eval_yaml=eval_.to_yaml(),
         cassette_jsonl=Cassette().to_jsonl(),
-        content_sha256="",
+        content_sha256=content_sha256(eval_, Cassette()),
         failing_caught=1,
         failing=1,
         healthy_passed=1,
