@@ -93,7 +93,7 @@ class Desk:
         )
         given |= {"ANTHROPIC_API_KEY": "k", "ANTHROPIC_BASE_URL": api.url}
         one = Proposer(ProposeSettings(**given), bus or self.bus, self.db)
-        client = one._attempts._client  # a service leaves it to the end of its process
+        client = one._attempts._provider.client  # a service leaves it to the end of its process
         client.max_retries = 0
         async with client:
             yield one
@@ -457,7 +457,7 @@ async def test_what_a_person_got_wrong_is_no_dead_letter(
     model = Model([GIVE_UP])
     bus = Bus(desk.settings, group)
     await create_topics(desk.settings, group)
-    said = f"the repository of {agent} has no outerloop.yaml on branch production"
+    said = f"the repository of {agent} has no branch production"
 
     async def warned() -> bool:
         return said in caplog.text

@@ -1,6 +1,6 @@
 """Sessions of the real anthropic SDK with the scripted Messages API, over a real working tree."""
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -10,9 +10,10 @@ import pytest
 
 from outerloop.dev.messages_api import Dice, Fault, MessagesApi, Reply, serving
 from outerloop.propose import prompts
+from outerloop.propose.provider import Claude
 from outerloop.propose.record import Ended, GaveUp, Limits, Proposed, Step
 from outerloop.propose.session import Session
-from outerloop.propose.tools import CheckRun
+from outerloop.propose.tools import CheckRun, Toolbox
 from outerloop.propose.workspace import Workspace
 from outerloop.runtime.errors import OutageError, TrialNotRunError, UserError
 from outerloop.runtime.prices import Usage, price_of
@@ -57,9 +58,11 @@ class Bench:
         self.requests.append(request)
         return {"content": self.turns[min(len(self.requests), len(self.turns)) - 1]}
 
-    async def on_step(self, step: Step) -> None:
-        self.told.append(step)
-        self.steps[step.number - 1 :] = [step]
+    async def on_steps(self, steps: Sequence[Step]) -> None:
+        for step in steps:
+            self.told.append(step)
+            if step.content is not None:
+                self.steps[step.number - 1 :] = [step]
 
     async def run(self) -> Proposed | GaveUp:
         async with serving(self.reply) as api, self.session(api) as session:
@@ -73,13 +76,12 @@ class Bench:
             base_url=api.url, api_key="k", max_retries=0, timeout=2
         ) as client:
             yield Session(
-                client=client,
+                provider=Claude(client),
                 model=self.model,
                 price=PRICE,
                 system=prompts.load("system.md"),
-                workspace=self.workspace,
-                run_tests=self.run_tests,
-                on_step=self.on_step,
+                toolbox=Toolbox(self.workspace, self.run_tests),
+                on_steps=self.on_steps,
                 limits=self.limits,
             )
 
@@ -124,8 +126,8 @@ async def test_steps_tell_all_of_it(tmp_path: Path) -> None:
     # With the first message, the steps make up the conversation.
     first, model, ours = bench.requests[1]["messages"]
     assert first["content"][0]["text"] == "# Task\n\nRepair it."
-    assert [block["name"] for block in bench.steps[0].content] == ["edit_file"]
-    assert model["content"][0]["id"] == bench.steps[0].content[0]["id"]
+    assert [block["name"] for block in bench.steps[0].content or ()] == ["edit_file"]
+    assert model["content"][0]["id"] == (bench.steps[0].content or [])[0]["id"]
     assert ours["content"][0]["tool_use_id"] == model["content"][0]["id"]
 
 
@@ -137,7 +139,8 @@ async def test_a_step_is_told_when_it_is_paid_for_although_its_tools_never_end_i
     bench.run_tests = run_tests
     with pytest.raises(OutageError):
         await bench.run()
-    (step,) = bench.told
+    asked, step = bench.told
+    assert (asked.content, asked.usd > step.usd) == (None, True)
     assert step.usd > 0
     assert step.reply is None
 

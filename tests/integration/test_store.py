@@ -29,16 +29,18 @@ from outerloop.store import (
     evaluations,
     heldout,
     modes,
+    sessions,
     settlements,
     spans,
     trials,
     verdicts,
 )
-from outerloop.store.changes import ChangeRecord, StepRecord
+from outerloop.store.changes import ChangeRecord
 from outerloop.store.drafting import DraftCall
 from outerloop.store.evals import EvalRecord
 from outerloop.store.migrate import migrate, migrations
 from outerloop.store.modes import Mode
+from outerloop.store.sessions import StepRecord, StepState
 from outerloop.store.spending import spent_usd
 from outerloop.store.trials import TrialRecord
 from outerloop.store.verdicts import Verdict
@@ -419,24 +421,28 @@ async def test_every_step_that_was_paid_for_is_spent_once(db: ClickHouse) -> Non
         change_id="c",
         session_id="s1",
         step=1,
+        epoch=1,
+        state=StepState.ANSWERED,
         stop_reason="tool_use",
         content="[]",
         results="[]",
         input_tokens=1,
         output_tokens=2,
+        cache_read_tokens=0,
+        cache_write_tokens=0,
         usd=0.1,
         seconds=1.5,
         at=NOW,
     )
-    # It is told when it is paid for and when it is answered; the session is begun again after an outage.
-    again = replace(step, session_id="s2", usd=0.2)
+    # It is told when it is paid for and when it is answered; another process makes the call again.
+    again = replace(step, epoch=2, usd=0.2)
     other = replace(step, agent=unique(), change_id="d")
     for told in (step, replace(step, results='["done"]'), again, again, replace(again, step=2), other):
-        await changes.insert_step(db, told)
+        await sessions.insert_steps(db, [told])
     assert await spent_usd(db, agent, [], NOW - timedelta(hours=1)) == pytest.approx(0.5)
     assert await spent_usd(db, agent, [], NOW + timedelta(hours=1)) == 0
     results = await db.query(
-        "SELECT results FROM harness_steps FINAL WHERE session_id = 's1' AND change_id = 'c'"
+        "SELECT results FROM harness_steps FINAL WHERE change_id = 'c' ORDER BY step, epoch LIMIT 1"
     )
     assert [row["results"] for row in results] == ['["done"]']
 

@@ -19,7 +19,7 @@ from outerloop.contracts.v1.decision_pb2 import (
 from outerloop.contracts.v1.eval_pb2 import EvalAccepted
 from outerloop.contracts.v1.release_pb2 import EvalReopened
 from outerloop.propose import ids, plan
-from outerloop.propose.attempt import Attempts, NoChange
+from outerloop.propose.attempt import Attempts, NoChange, Task
 from outerloop.propose.plan import Abandon, Outcome, next_step
 from outerloop.propose.settings import ProposeSettings
 from outerloop.runtime.bus import Bus
@@ -90,7 +90,7 @@ class Proposer:
         if agent not in self._settings.repositories():
             log.info("nothing is proposed for %s: OUTERLOOP_AGENTS names no repository of it", agent)
             return
-        if self._settings.anthropic_api_key is None:
+        if self._settings.propose_provider == "anthropic" and self._settings.anthropic_api_key is None:
             log.warning("nothing is proposed for %s: there is no model; set ANTHROPIC_API_KEY", agent)
             return
         async with self._one_at_a_time:
@@ -131,24 +131,28 @@ class Proposer:
             await self._abandon(accepted[step.eval_id], step.attempts, step.reason, cause)
             return True
         if isinstance(step, plan.Propose):
-            return await self._propose(accepted[step.eval_id], step.attempt, tried, verdicts, cause)
+            record = accepted[step.eval_id]
+            now = [c.at for c in known if (c.eval_id, c.attempt) == (step.eval_id, step.attempt)]
+            task = Task(
+                record=record,
+                attempt=step.attempt,
+                tried=tried,
+                decisions=verdicts,
+                used=max(now, default=None),
+                hindrance=lambda: self._hindrance(agent),
+            )
+            return await self._propose(task, cause)
         return False
 
-    async def _propose(
-        self,
-        record: EvalRecord,
-        attempt: int,
-        tried: Sequence[ChangeRecord],
-        verdicts: dict[str, DecisionReached],
-        cause: Delivery | None,
-    ) -> bool:
+    async def _propose(self, task: Task, cause: Delivery | None) -> bool:
+        record, attempt = task.record, task.attempt
+        change_id = ids.change_id(record.eval_id, attempt)
         with tempfile.TemporaryDirectory(prefix="propose-", ignore_cleanup_errors=True) as scratch:
-            change_id = ids.change_id(record.eval_id, attempt)
-            made = await self._attempts.make(record, change_id, Path(scratch), tried, verdicts)
+            made = await self._attempts.make(task, Path(scratch))
         if earlier := await self._written(record.agent, change_id):
             await self._send(earlier, cause)
             return False
-        if made is None:  # today's budget is spent: look() takes it up tomorrow
+        if made is None:  # it may not go on now: look() takes it up
             return False
         if isinstance(made, NoChange) and made.final:
             await self._abandon(record, attempt, made.reason, cause, usd=made.usd)
@@ -165,6 +169,10 @@ class Proposer:
         await changes.insert(self._db, change)
         await self._send(change, cause)
         return False
+
+    async def _hindrance(self, agent: str) -> str:
+        """Why no call of the model may be made for an agent now, "" if it may."""
+        return "" if self._holds(agent) else "the agent is another replica's now"
 
     async def _written(self, agent: str, change_id: str) -> ChangeRecord | None:
         """The change, if another replica wrote it while this one worked on it: the agent changed hands."""

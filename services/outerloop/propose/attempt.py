@@ -1,34 +1,39 @@
-"""One attempt at an eval: a working tree, a session with the model, a patch."""
+"""One attempt at an eval: a working tree, a session with the model, a patch.
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from datetime import UTC, datetime
-from json import dumps
+Everything that an attempt has come to is in memory (see memory.py): asked again for the same change, by this
+process or another, it goes on from its last step, or gives what it has given before.
+"""
+
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from datetime import datetime
+from json import loads
 from pathlib import Path
-from uuid import uuid4
-
-from anthropic import AsyncAnthropic
+from typing import Any
 
 from outerloop.contracts.v1.decision_pb2 import DecisionReached
-from outerloop.propose import context, prompts
-from outerloop.propose.budget import Budget
+from outerloop.propose import context, ids, prompts
+from outerloop.propose.budget import Allowance, Budget
 from outerloop.propose.evidence import gather
-from outerloop.propose.record import Ended, GaveUp, Limits, Step
+from outerloop.propose.memory import Memory, Taken
+from outerloop.propose.provider import provider_of
+from outerloop.propose.record import Ended, GaveUp, Limits, Proposed
 from outerloop.propose.session import Session
 from outerloop.propose.settings import ProposeSettings
-from outerloop.propose.tools import CheckRun
+from outerloop.propose.tools import CheckRun, Toolbox
 from outerloop.propose.workspace import Workspace
-from outerloop.runtime import metrics
 from outerloop.runtime.agentfile import AgentFile, agentfile_at
 from outerloop.runtime.clickhouse import ClickHouse
 from outerloop.runtime.errors import TrialNotRunError, UserError
-from outerloop.runtime.git import Repository
+from outerloop.runtime.git import GitError, Repository
 from outerloop.runtime.prices import price_of
-from outerloop.store import changes
-from outerloop.store.changes import ChangeRecord, StepRecord
+from outerloop.store.changes import ChangeRecord
 from outerloop.store.evals import EvalRecord
+from outerloop.store.sessions import SessionRecord, State
 from outerloop.trial.backend import check_limits_of, environment_of, sandbox_of
 from outerloop.trial.checks import run_checks
+
+Hindrance = Callable[[], Awaitable[str]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +55,22 @@ class NoChange:
     final: bool = False
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Task:
+    """The `attempt`-th try at an eval; what was `tried` for the agent, and the gate's decisions by change.
+
+    `used`: when an attempt of that number last came to something that was stored as a change. `hindrance`
+    says why no call of the model may be made now, "" if it may.
+    """
+
+    record: EvalRecord
+    attempt: int
+    tried: Sequence[ChangeRecord]
+    decisions: Mapping[str, DecisionReached]
+    used: datetime | None
+    hindrance: Hindrance
+
+
 class Attempts:
     """Makes attempts; keeps nothing between them but the client and the sandbox."""
 
@@ -57,58 +78,90 @@ class Attempts:
         self._settings = settings
         self._db = db
         self._sandbox = sandbox_of(settings)
-        key = settings.anthropic_api_key
-        self._client = AsyncAnthropic(
-            api_key=key.get_secret_value() if key else "", base_url=settings.anthropic_base_url, max_retries=4
-        )
+        self._provider = provider_of(settings)
         self._price = price_of(settings.propose_model)
         self._budget = Budget(db, settings.propose_usd_per_session)
+        self._memory = Memory(db)
 
-    async def make(
-        self,
-        record: EvalRecord,
-        change_id: str,
-        scratch: Path,
-        tried: Sequence[ChangeRecord],
-        decisions: Mapping[str, DecisionReached],
-    ) -> Written | NoChange | None:
-        """A change for the eval, or why there is none, or None when today's budget does not allow a try.
+    async def make(self, task: Task, scratch: Path) -> Written | NoChange | None:
+        """A change for the eval, or why there is none, or None when it is not to be gone on with now.
+
+        That is when today's budget does not allow it, or `hindrance` has a reason against another call.
 
         Raises:
-            OutageError: when the model, the repository or ClickHouse is away; nothing of the attempt is kept
-                but what it has cost.
+            OutageError: when the model, the repository or ClickHouse is away; the attempt goes on later.
             UserError: what a person gave is wrong: the repository, its branch, outerloop.yaml, the model.
         """
+        record = task.record
+        change_id = ids.change_id(record.eval_id, task.attempt)
+        known = await self._memory.of_change(record.agent, change_id, 0)
+        if known is not None and task.used is not None and known.at <= task.used:
+            known = None  # it was of an attempt with this number before the eval was reopened
+        if known is not None and known.state is State.ENDED:
+            return _outcome(known.outcome)
         url, branch = self._settings.repositories()[record.agent]
         repository = await Repository.open(url, self._settings.cache / "propose" / record.agent)
-        base, terms = await _base(repository, branch, record.agent)
-        allowed = await self._budget.allowance(record.agent, terms)
+        if known is not None and not await _has(repository, known.base_commit):
+            await self._memory.end(known, {"reason": "its base commit is gone", "usd": 0.0})
+            known = None
+        base, terms = await _base(repository, branch, record.agent, known)
+        taken = await self._memory.take_up(known) if known else None
+        allowed = await self._budget.allowance(record.agent, terms, taken.past.usd if taken else None)
         if allowed is None:
             return None
         tree = scratch / "tree"
         await repository.checkout(base, tree)
         workspace = Workspace(tree, terms.mutable)
-        evidence = await gather(self._db, record, workspace.mutable_files(), tried, decisions)
-        ended = await self._session(record.agent, change_id, workspace, terms, allowed.usd).run(
-            context.message(evidence, prompts.load("task.md"))
+        if taken is None:
+            evidence = await gather(self._db, record, workspace.mutable_files(), task.tried, task.decisions)
+            taken = await self._memory.begin(
+                record,
+                change_id,
+                attempt=task.attempt,
+                candidate=0,
+                strategy="",
+                base_commit=base,
+                model=self._settings.propose_model,
+                told=context.message(evidence, prompts.load("task.md")),
+            )
+        ended = await self._session(taken, workspace, terms, allowed, task.hindrance).run(
+            taken.record.told, taken.past
         )
+        made = await self._made(ended, allowed, repository, taken.record, tree)
+        if made is not None:
+            await self._memory.end(taken.record, asdict(made))
+        return made
+
+    async def _made(
+        self,
+        ended: Proposed | GaveUp,
+        allowed: Allowance,
+        repository: Repository,
+        session: SessionRecord,
+        tree: Path,
+    ) -> Written | NoChange | None:
         if isinstance(ended, GaveUp):
+            if ended.ended is Ended.SUSPENDED:
+                return None
             if ended.ended is Ended.BUDGET and not allowed.whole:
-                # Not its own limit, but the day's, cut it short: that is no attempt.
-                self._budget.too_little(record.agent, allowed.usd)
+                # Not its own limit, but the day's, stops it: it goes on tomorrow.
+                self._budget.too_little(session.agent, allowed.today)
                 return None
             return NoChange(f"{ended.ended.value}: {ended.reason}", ended.usd, ended.ended is Ended.MODEL)
-        patch = await repository.patch_from(base, tree)
+        patch = await repository.patch_from(session.base_commit, tree)
         if not patch:
             return NoChange("the session finished without a difference", ended.usd)
         diagnosis = f"{ended.diagnosis}\n\nCause: {ended.cause}\nRisk: {ended.risk}"
-        return Written(base, patch, diagnosis, ended.usd)
+        return Written(session.base_commit, patch, diagnosis, ended.usd)
 
     def _session(
-        self, agent: str, change_id: str, workspace: Workspace, terms: AgentFile, usd: float
+        self,
+        taken: Taken,
+        workspace: Workspace,
+        terms: AgentFile,
+        allowed: Allowance,
+        hindrance: Hindrance,
     ) -> Session:
-        session_id = str(uuid4())
-
         async def run_tests() -> CheckRun:
             try:
                 checks = await run_checks(
@@ -123,40 +176,37 @@ class Attempts:
             return CheckRun(checks.ok, checks.output)
 
         return Session(
-            client=self._client,
+            provider=self._provider,
             model=self._settings.propose_model,
             price=self._price,
             system=prompts.load("system.md"),
-            workspace=workspace,
-            run_tests=run_tests if terms.test else None,
-            on_step=lambda step: self._record(agent, change_id, session_id, step),
-            limits=Limits(usd=usd),
-        )
-
-    async def _record(self, agent: str, change_id: str, session_id: str, step: Step) -> None:
-        if step.reply is None:
-            metrics.SPEND.labels("propose").inc(step.usd)
-        await changes.insert_step(
-            self._db,
-            StepRecord(
-                agent=agent,
-                change_id=change_id,
-                session_id=session_id,
-                step=step.number,
-                stop_reason=step.stop_reason,
-                content=dumps(step.content, ensure_ascii=False),
-                results=dumps(step.reply or [], ensure_ascii=False),
-                input_tokens=step.usage.total - step.usage.output,
-                output_tokens=step.usage.output,
-                usd=step.usd,
-                seconds=step.seconds,
-                at=datetime.now(UTC),
-            ),
+            toolbox=Toolbox(workspace, run_tests if terms.test else None),
+            on_steps=lambda steps: self._memory.write(taken.record, steps),
+            limits=Limits(usd=allowed.usd),
+            hindrance=hindrance,
+            epoch=taken.epoch,
         )
 
 
-async def _base(repository: Repository, branch: str, agent: str) -> tuple[str, AgentFile]:
-    commit = await repository.resolve(branch)
+def _outcome(text: str) -> Written | NoChange:
+    """What an attempt that has ended came to."""
+    said: dict[str, Any] = loads(text)
+    return Written(**said) if "patch" in said else NoChange(**said)
+
+
+async def _has(repository: Repository, commit: str) -> bool:
+    try:
+        await repository.tree_of(commit)
+    except GitError:
+        return False
+    return True
+
+
+async def _base(
+    repository: Repository, branch: str, agent: str, known: SessionRecord | None
+) -> tuple[str, AgentFile]:
+    """The commit that an attempt is made on: a session that goes on keeps its own."""
+    commit = known.base_commit if known else await repository.resolve(branch)
     if commit is None:
         raise UserError(f"the repository of {agent} has no branch {branch}: push the agent to it")
     return commit, await agentfile_at(repository, commit)

@@ -20,9 +20,13 @@ _LEAST_SHARE = 0.25
 
 @dataclass(frozen=True, slots=True)
 class Allowance:
-    """What a session may cost, in US dollars; `whole`: not less than it may on any other day."""
+    """What a session may cost from its beginning to its end, in US dollars, and how much of that `today`.
+
+    `whole`: not less than it may on any other day.
+    """
 
     usd: float
+    today: float
     whole: bool
 
 
@@ -35,15 +39,21 @@ class Budget:
         # By agent: a day, and the dollars that are not worth another session on that day.
         self._too_little: dict[str, tuple[datetime, float]] = {}
 
-    async def allowance(self, agent: str, terms: AgentFile) -> Allowance | None:
-        """What a session may cost now, or None when that is too little to begin one."""
+    async def allowance(self, agent: str, terms: AgentFile, gone: float | None = None) -> Allowance | None:
+        """What a session may cost now, or None when that is too little to begin one, or to go on with one.
+
+        `gone`: what the session has cost that is to be gone on with.
+        """
         day = today()
-        most = min(self._usd_per_session, terms.budget.usd_per_day)
-        spent = await spent_usd(self._db, agent, terms.models.values(), day)
-        usd = min(most, terms.budget.usd_per_day - spent)
+        # One that has cost the limit of a day could never go on if that were its own limit.
+        most = self._usd_per_session if gone else min(self._usd_per_session, terms.budget.usd_per_day)
+        left = terms.budget.usd_per_day - await spent_usd(self._db, agent, terms.models.values(), day)
+        wanted = max(0.0, most - (gone or 0.0))
+        usd = min(wanted, left)
         at, least = self._too_little.get(agent, (day, 0.0))
-        if usd > max(most * _LEAST_SHARE, least if at == day else 0.0):
-            return Allowance(usd, whole=usd >= most)
+        share = 0.0 if gone else most * _LEAST_SHARE
+        if usd > max(share, least if at == day else 0.0) or (gone and left >= wanted):
+            return Allowance((gone or 0.0) + usd, usd, whole=usd >= wanted)
         self.too_little(agent, usd)
         return None
 

@@ -5,7 +5,8 @@ from typing import Any, cast
 from anthropic.types import CacheControlEphemeralParam, MessageParam, ToolParam
 from anthropic.types.message_create_params import MessageCreateParamsNonStreaming
 
-Blocks = list[dict[str, Any]]
+from outerloop.propose.compaction import compact
+from outerloop.propose.record import Blocks
 
 _CACHED: CacheControlEphemeralParam = {"type": "ephemeral"}
 
@@ -47,3 +48,7 @@ class Conversation:
             self._messages += [{"role": "assistant", "content": said}, {"role": "user", "content": reply}]
         else:
             self._messages[-1]["content"] += reply
+
+    def compact(self, tokens: int) -> None:
+        """Leave out what can be seen again, about so many tokens of it, the oldest first."""
+        compact(self._messages, tokens)

@@ -10,19 +10,25 @@ _OVERHEAD_TOKENS = 1_000
 
 
 class Meter:
-    """The meter of one session."""
+    """The meter of one session; `usd` are dollars spent, those of lost calls and of tools included."""
 
     def __init__(self, price: Price, limits: Limits) -> None:
         self.steps = 0
         self.usage = Usage()
+        self.usd = 0.0
         self._price = price
         self._limits = limits
         self._ahead = _OVERHEAD_TOKENS
 
     @property
-    def usd(self) -> float:
-        """Dollars spent."""
-        return self._price.usd(self.usage)
+    def most_usd(self) -> float:
+        """The most that the next call can cost."""
+        return self._price.most_usd(self._ahead, self._limits.max_tokens)
+
+    @property
+    def crowded(self) -> bool:
+        """Whether the next request may be of more tokens than a context should have."""
+        return self._ahead > self._limits.context
 
     def begin(self, sent: object) -> None:
         """The first request is made of `sent` (JSON)."""
@@ -42,9 +48,8 @@ class Meter:
         most = self._ahead + limits.max_tokens
         if self.usage.total + most > limits.tokens:
             return Ended.BUDGET, f"another call could pass the limit of {limits.tokens} tokens by session"
-        usd = self._price.most_usd(self._ahead, limits.max_tokens)
-        if self.usd + usd > limits.usd:
-            spent = f"${self.usd:.4f} are spent and another call could cost ${usd:.4f}"
+        if self.usd + self.most_usd > limits.usd:
+            spent = f"${self.usd:.4f} are spent and another call could cost ${self.most_usd:.4f}"
             return Ended.BUDGET, f"{spent}: more than the ${limits.usd:.2f} that a session may cost"
         return None
 

@@ -1,171 +1,235 @@
 """The loop around the model: message in, tools answered, until it finishes, gives up or may not go on.
 
-    await Session(...).run(message)  ->  Proposed | GaveUp
+    await Session(...).run(message, past)  ->  Proposed | GaveUp
 
-A session edits one working tree and nothing else. What it did is told step by step to `on_step`; what the
-working tree has become is for the caller to turn into a patch.
+A session edits one working tree and nothing else. What it did is told step by step to `on_steps`, so that
+another process can go on from the last of them (`past`) on a fresh tree: its edits are made again there, and
+no call of the model is. What the working tree has become is for the caller to turn into a patch.
 """
 
 import time
-from collections.abc import Awaitable, Callable
-from dataclasses import replace
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, replace
 from typing import Any, cast
 
 import anthropic
-from anthropic import AsyncAnthropic
-from anthropic.types import Message, ToolUseBlock
+from anthropic.types import Message
 
-from outerloop.propose.conversation import Blocks, Conversation
+from outerloop.propose.conversation import Conversation
 from outerloop.propose.meter import Meter
 from outerloop.propose.paths import RefusedError
-from outerloop.propose.record import Ended, GaveUp, Limits, Proposed, Step
-from outerloop.propose.tools import Finish, GiveUp, RunTests, Toolbox
-from outerloop.propose.workspace import MAX_RESULT_CHARS, Workspace
+from outerloop.propose.provider import Provider
+from outerloop.propose.record import Blocks, Ended, GaveUp, Limits, Past, Proposed, Step
+from outerloop.propose.tools import EditFile, Finish, GiveUp, Toolbox
+from outerloop.propose.workspace import MAX_RESULT_CHARS
+from outerloop.runtime.errors import OutageError
 from outerloop.runtime.prices import Price
-from outerloop.runtime.provider import ask, usage_of
+from outerloop.runtime.provider import usage_of
 from outerloop.trace.quote import clip
 
 _NUDGE = "You act only by calling tools. Go on; end with finish or give_up."
 # What the provider says to a conversation that has grown too long.
 _REFUSED = (anthropic.BadRequestError, anthropic.RequestTooLargeError)
 _CUT = "the call was cut off at the limit of one answer, and nothing was done: make it smaller"
+_ACCEPTED = "accepted"
 
-OnStep = Callable[[Step], Awaitable[None]]
+OnSteps = Callable[[Sequence[Step]], Awaitable[None]]
 _Ending = Finish | GiveUp | tuple[Ended, str]
 
 
+async def always() -> str:
+    """Nothing speaks against another call."""
+    return ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Session:
     """A session with one model over one working tree, at a time on one task.
 
-    `price` is the model's, `system` the system prompt; `run_tests` as in Toolbox. `on_step` is awaited twice
-    for each step, the last one included: when the model has answered, so that what is paid for is known
-    whatever comes of the tools, and when they have, before the next call is made.
+    `price` is the model's, `system` the system prompt. `on_steps` is awaited before a call is made (together
+    with the end of the step before), when the model has answered, so that what is paid for is known whatever
+    comes of the tools, and at the end. `hindrance` is asked before each call: why it must not be made now, ""
+    if nothing is in its way. `epoch` is of this process, later than those of the past.
     """
 
-    def __init__(
-        self,
-        *,
-        client: AsyncAnthropic,
-        model: str,
-        price: Price,
-        system: str,
-        workspace: Workspace,
-        run_tests: RunTests | None,
-        on_step: OnStep,
-        limits: Limits,
-    ) -> None:
-        self._client = client
-        self._model = model
-        self._price = price
-        self._system = system
-        self._toolbox = Toolbox(workspace, run_tests)
-        self._on_step = on_step
-        self._limits = limits
+    provider: Provider
+    model: str
+    price: Price
+    system: str
+    toolbox: Toolbox
+    on_steps: OnSteps
+    limits: Limits
+    hindrance: Callable[[], Awaitable[str]] = always
+    epoch: int = 0
 
-    async def run(self, message: str) -> Proposed | GaveUp:
+    async def run(self, message: str, past: Past | None = None) -> Proposed | GaveUp:
         """Work on `message`, the first user message, to an end.
 
         Raises:
-            OutageError: the provider or the sandbox is away; the session is to be begun again.
+            OutageError: the provider or the sandbox is away; the session goes on from its past later.
             UserError: the provider does not know the model.
         """
-        meter = Meter(self._price, self._limits)
-        conversation = Conversation(
-            model=self._model,
-            max_tokens=self._limits.max_tokens,
-            system=self._system,
-            tools=self._toolbox.definitions(),
-            first=message,
-        )
-        meter.begin(conversation.request())
-        nudged = False
-        while (ending := meter.limit_reached()) is None:
+        run = _Run(self, message)
+        unwritten, ending = await run.catch_up(past or Past())
+        while ending is None and (ending := run.meter.limit_reached()) is None:
+            if why := await self.hindrance():
+                ending = (Ended.SUSPENDED, why)
+                break
+            asked = Step(number=run.meter.steps + 1, epoch=self.epoch, usd=run.meter.most_usd)
+            await self.on_steps([*unwritten, asked])
+            unwritten = []
             try:
-                response, step = await self._ask(conversation, meter)
+                response, step = await self._ask(run.conversation, asked)
             except _REFUSED as error:
-                if not meter.steps:
+                if not run.meter.steps:
                     raise  # malformed from the start: a bug
-                return self._ended((Ended.PROVIDER, f"the provider refused to go on: {error.message}"), meter)
-            await self._on_step(step)
-            reply, end = await self._reply(response, nudged=nudged)
-            await self._on_step(replace(step, reply=reply))
-            conversation.add(step.content, reply)
-            meter.count(step.usage, reply)
-            nudged = nudged or any(block["type"] == "text" for block in reply)
-            if end is not None:
-                return self._ended(end, meter)
-        return self._ended(ending, meter)
+                await self.on_steps([replace(asked, usd=0.0, content=[], reply=[])])
+                ending = (Ended.PROVIDER, f"the provider refused to go on: {error.message}")
+                break
+            await self.on_steps([step])
+            step, ending = await run.answered(step, response.stop_reason or "")
+            unwritten = [step]
+        if unwritten:
+            await self.on_steps(unwritten)
+        return _ended(ending, run.meter)
 
-    async def _ask(self, conversation: Conversation, meter: Meter) -> tuple[Message, Step]:
+    async def _ask(self, conversation: Conversation, asked: Step) -> tuple[Message, Step]:
         """One call of the model."""
-        number = meter.steps + 1
         started = time.perf_counter()
-        response = await ask(
-            self._client, conversation.request(), f"step {number}", setting="OUTERLOOP_PROPOSE_MODEL"
-        )
+        try:
+            response = await self.provider.ask(conversation.request(), f"step {asked.number}")
+        except OutageError as error:
+            # An answer that says so costs nothing; of one that never came, nobody knows.
+            if isinstance(error.__cause__, anthropic.APIStatusError):
+                await self.on_steps([replace(asked, usd=0.0)])
+            raise
         usage = usage_of(response.usage)
-        step = Step(
-            number=number,
+        step = replace(
+            asked,
             content=cast("Blocks", [block.to_dict(mode="json") for block in response.content]),
             stop_reason=response.stop_reason or "",
-            reply=None,
             usage=usage,
-            usd=self._price.usd(usage),
+            usd=self.price.usd(usage),
             seconds=time.perf_counter() - started,
         )
         return response, step
 
-    async def _reply(self, response: Message, *, nudged: bool) -> tuple[Blocks, _Ending | None]:
-        """Our turn after the model's; the session's end, if this is one."""
-        calls = [block for block in response.content if block.type == "tool_use"]
-        if response.stop_reason in {"refusal", "model_context_window_exceeded"}:
-            return [], (Ended.PROVIDER, f"the provider stopped the model: {response.stop_reason}")
-        if not calls and nudged:
+
+class _Run:
+    """The state of one session: its conversation, what it took, whether it was nudged."""
+
+    def __init__(self, session: Session, message: str) -> None:
+        self._session = session
+        self._nudged = False
+        self.meter = Meter(session.price, session.limits)
+        self.conversation = Conversation(
+            model=session.model,
+            max_tokens=session.limits.max_tokens,
+            system=session.system,
+            tools=session.toolbox.definitions(),
+            first=message,
+        )
+        self.meter.begin(self.conversation.request())
+
+    async def catch_up(self, past: Past) -> tuple[list[Step], _Ending | None]:
+        """Be where the past ended: gives the step that lacked its reply, answered, and the session's end."""
+        self.meter.usd = past.usd
+        ending: _Ending | None = None
+        for step in past.steps:
+            if step.reply is None:
+                spent = self.meter.usd
+                whole, ending = await self.answered(replace(step, usd=0.0), step.stop_reason)
+                return [replace(whole, usd=step.usd + self.meter.usd - spent)], ending
+            ending = await self._again(step)
+            self._take(step)
+        return [], ending
+
+    async def answered(self, step: Step, stop_reason: str) -> tuple[Step, _Ending | None]:
+        """The step with our turn after the model's; the session's end, if this is one."""
+        tools = self._session.toolbox
+        before = tools.usd
+        reply, ending = await self._reply(step.content or [], stop_reason)
+        step = replace(step, reply=reply, usd=step.usd + tools.usd - before)
+        self.meter.usd += step.usd
+        self._take(step)
+        return step, ending
+
+    def _take(self, step: Step) -> None:
+        self.conversation.add(step.content or [], step.reply or [])
+        self.meter.count(step.usage, step.reply)
+        if self.meter.crowded:
+            self.conversation.compact(self._session.limits.context // 2)
+        self._nudged = self._nudged or any(block["type"] == "text" for block in step.reply or [])
+
+    async def _again(self, step: Step) -> _Ending | None:
+        """Make the edits of a step that is done once more, on the tree of this process."""
+        done = {b["tool_use_id"]: b for b in step.reply or [] if b["type"] == "tool_result"}
+        for call in _calls(step.content or []):
+            result = done.get(call["id"])
+            if result is None or result["is_error"]:
+                continue
+            parsed = self._session.toolbox.parsed(call["name"], call["input"])
+            if isinstance(parsed, Finish | GiveUp) and result["content"] == _ACCEPTED:
+                return parsed
+            if isinstance(parsed, EditFile):
+                await self._session.toolbox.answer(call["name"], call["input"])
+        return None
+
+    async def _reply(self, content: Blocks, stop_reason: str) -> tuple[Blocks, _Ending | None]:
+        calls = _calls(content)
+        if stop_reason in {"refusal", "model_context_window_exceeded"}:
+            return [], (Ended.PROVIDER, f"the provider stopped the model: {stop_reason}")
+        if not calls and self._nudged:
             return [], (Ended.SILENCE, "the model stopped calling tools")
         if not calls:
             return [{"type": "text", "text": _NUDGE}], None
         reply: Blocks = []
         for call in calls:
             try:
-                _check_whole(call, response)
-                answer = await self._toolbox.answer(call.name, call.input)
-                if not isinstance(answer, str):
+                _check_whole(call, content, stop_reason)
+                if ending := self._session.toolbox.ending(call["name"], call["input"]):
                     _check_alone(call, calls, reply)
-                    return [*reply, _result(call, "accepted")], answer
-                reply.append(_result(call, answer))
+                    await self._session.toolbox.check(ending)
+                    return [*reply, _result(call, _ACCEPTED)], ending
+                reply.append(_result(call, await self._session.toolbox.answer(call["name"], call["input"])))
             except RefusedError as error:
                 reply.append(_result(call, str(error), is_error=True))
         return reply, None
 
-    def _ended(self, ending: _Ending, meter: Meter) -> Proposed | GaveUp:
-        steps, usage, usd = meter.steps, meter.usage, meter.usd
-        match ending:
-            case Finish(diagnosis=diagnosis, cause=cause, risk=risk):
-                return Proposed(
-                    diagnosis=diagnosis, cause=cause, risk=risk, steps=steps, usage=usage, usd=usd
-                )
-            case GiveUp(reason=reason):
-                return GaveUp(reason=reason, ended=Ended.MODEL, steps=steps, usage=usage, usd=usd)
-            case (ended, reason):
-                return GaveUp(reason=reason, ended=ended, steps=steps, usage=usage, usd=usd)
+
+def _ended(ending: _Ending | None, meter: Meter) -> Proposed | GaveUp:
+    steps, usage, usd = meter.steps, meter.usage, meter.usd
+    match ending:
+        case Finish():
+            return Proposed(**ending.model_dump(), steps=steps, usage=usage, usd=usd)
+        case GiveUp(reason=reason):
+            return GaveUp(reason=reason, ended=Ended.MODEL, steps=steps, usage=usage, usd=usd)
+        case (ended, reason):
+            return GaveUp(reason=reason, ended=ended, steps=steps, usage=usage, usd=usd)
+        case None:
+            raise TypeError("the loop ends with an ending")
 
 
-def _check_whole(call: ToolUseBlock, response: Message) -> None:
+def _calls(content: Blocks) -> Blocks:
+    return [block for block in content if block["type"] == "tool_use"]
+
+
+def _check_whole(call: dict[str, Any], content: Blocks, stop_reason: str) -> None:
     """An answer that reached its limit was cut in its last block."""
-    if response.stop_reason == "max_tokens" and call is response.content[-1]:
+    if stop_reason == "max_tokens" and call is content[-1]:
         raise RefusedError(_CUT)
 
 
-def _check_alone(call: ToolUseBlock, calls: list[ToolUseBlock], before: Blocks) -> None:
+def _check_alone(call: dict[str, Any], calls: Blocks, before: Blocks) -> None:
     """A model that ends in the same breath has not seen that another call of it failed."""
     if call is not calls[-1] or any(result["is_error"] for result in before):
-        raise RefusedError(f"see the results of your other calls first, then call {call.name} alone")
+        raise RefusedError(f"see the results of your other calls first, then call {call['name']} alone")
 
 
-def _result(call: ToolUseBlock, text: str, *, is_error: bool = False) -> dict[str, Any]:
+def _result(call: dict[str, Any], text: str, *, is_error: bool = False) -> dict[str, Any]:
     return {
         "type": "tool_result",
-        "tool_use_id": call.id,
+        "tool_use_id": call["id"],
         # The API takes no blank text, and a file may be blank.
         "content": clip(text, 2 * MAX_RESULT_CHARS) if text.strip() else "[blank]",
         "is_error": is_error,

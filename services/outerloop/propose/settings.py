@@ -1,6 +1,6 @@
 """Settings of propose."""
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import Field
 
@@ -15,3 +15,9 @@ class ProposeSettings(ModelSettings):
         int, Field(ge=1, description="attempts that did not ship, after which a mode is parked for a person")
     ] = 8
     propose_usd_per_session: Annotated[float, Field(gt=0, description="what one attempt may cost")] = 2.0
+    propose_provider: Annotated[
+        Literal["anthropic", "bedrock", "vertex"], Field(description="anthropic, bedrock or vertex")
+    ] = "anthropic"
+    propose_provider_url: Annotated[
+        str, Field(description="address of Bedrock or Vertex; default: by the region")
+    ] = ""

@@ -107,6 +107,7 @@ class Toolbox:
     def __init__(self, workspace: Workspace, run_tests: RunTests | None) -> None:
         self._workspace = workspace
         self._run_tests = run_tests
+        self.usd = 0.0  # what the tools have cost
         self._offered = {name: call for name, call in _TOOLS.items() if run_tests or call is not RunTestsCall}
 
     def definitions(self) -> list[ToolParam]:
@@ -116,19 +117,35 @@ class Toolbox:
             for name, call in self._offered.items()
         ]
 
-    async def answer(self, name: str, given: object) -> str | Finish | GiveUp:
-        """What a call gives: a text for the model, or the end of the session.
+    def ending(self, name: str, given: object) -> Finish | GiveUp | None:
+        """The end that a call asks for; None if it is a call of another kind.
+
+        Raises:
+            RefusedError: with what is wrong with the call, for the model.
+        """
+        if _TOOLS.get(name) not in {Finish, GiveUp}:
+            return None
+        call = self.parsed(name, given)
+        return call if isinstance(call, Finish | GiveUp) else None
+
+    async def check(self, ending: Finish | GiveUp) -> None:
+        """Whether the session may end so.
+
+        Raises:
+            RefusedError: with what is to be done first, for the model.
+        """
+        if isinstance(ending, Finish) and not self._workspace.changed:
+            raise RefusedError("no file is changed: edit one first, or call give_up")
+
+    async def answer(self, name: str, given: object) -> str:
+        """What a call gives: a text for the model.
 
         Raises:
             RefusedError: with what is wrong with the call, for the model.
             OutageError: the sandbox is away.
         """
-        call = self._parsed(name, given)
+        call = self.parsed(name, given)
         match call:
-            case Finish() if not self._workspace.changed:
-                raise RefusedError("no file is changed: edit one first, or call give_up")
-            case Finish() | GiveUp():
-                return call
             case RunTestsCall():
                 return await self._tested()
             case _:
@@ -160,7 +177,12 @@ class Toolbox:
         output = run.output if cut <= 0 else f"[{cut} characters left out]\n{run.output[cut:]}"
         return f"{'passed' if run.passed else 'FAILED'}\n{output}"
 
-    def _parsed(self, name: str, given: object) -> _Call:
+    def parsed(self, name: str, given: object) -> _Call:
+        """The call, typed.
+
+        Raises:
+            RefusedError: with what is wrong with it and what would fit, for the model.
+        """
         call = self._offered.get(name)
         if call is None:
             raise RefusedError(f"there is no tool {name!r}; there are {', '.join(self._offered)}")

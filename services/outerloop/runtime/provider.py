@@ -1,7 +1,7 @@
 """One call of the model, and what its failures mean to us."""
 
 import anthropic
-from anthropic import AsyncAnthropic
+from anthropic import AsyncAnthropic, AsyncAnthropicBedrock, AsyncAnthropicVertex
 from anthropic.types import Message
 from anthropic.types.message_create_params import MessageCreateParamsNonStreaming
 
@@ -22,13 +22,18 @@ _AWAY = (
 )
 
 
+# The same requests, to Anthropic's own API or to a cloud's.
+Client = AsyncAnthropic | AsyncAnthropicBedrock | AsyncAnthropicVertex
+
+
 async def ask(
-    client: AsyncAnthropic, request: MessageCreateParamsNonStreaming, where: str, *, setting: str
+    client: Client, request: MessageCreateParamsNonStreaming, where: str, *, setting: str
 ) -> Message:
     """The model's message; `setting` is the variable that named the model.
 
     Raises:
-        OutageError: the provider is away, or will not serve us now.
+        OutageError: the provider is away, or will not serve us now. Its cause is an APIStatusError if it said
+            so itself: then nothing is to be paid.
         UserError: the provider does not know the model.
         anthropic.APIStatusError: a bug of ours, such as a malformed request; `where` is in its notes.
     """

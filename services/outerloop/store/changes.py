@@ -1,4 +1,4 @@
-"""Tables changes and harness_steps: patches, and how the harness came to them. Writer: propose."""
+"""Table changes: patches, and attempts that brought none. Writer: propose."""
 
 from dataclasses import asdict, dataclass
 from datetime import datetime
@@ -51,32 +51,9 @@ class ChangeRecord:
         return message
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class StepRecord:
-    """One step of a session: what the model said (JSON), what its tools answered (JSON), what it cost."""
-
-    agent: str
-    change_id: str
-    session_id: str
-    step: int
-    stop_reason: str
-    content: str
-    results: str
-    input_tokens: int
-    output_tokens: int
-    usd: float
-    seconds: float
-    at: datetime
-
-
 async def insert(db: ClickHouse, change: ChangeRecord) -> None:
     """Store a change; a later state replaces an earlier one."""
     await db.insert("changes", [asdict(change) | {"step": list(State).index(change.state)}])
-
-
-async def insert_step(db: ClickHouse, step: StepRecord) -> None:
-    """Store one step of a session; the same step again replaces itself."""
-    await db.insert("harness_steps", [asdict(step)])
 
 
 async def get(db: ClickHouse, agent: str, change_id: str) -> ChangeRecord | None:
