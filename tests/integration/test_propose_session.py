@@ -1,7 +1,11 @@
 """Sessions of the real anthropic SDK with the scripted Messages API, over a real working tree."""
 
+import contextlib
+import json
+import re
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +15,7 @@ import pytest
 from outerloop.dev.messages_api import Dice, Fault, MessagesApi, Reply, serving
 from outerloop.propose import prompts
 from outerloop.propose.provider import Claude
-from outerloop.propose.record import Ended, GaveUp, Limits, Proposed, Step
+from outerloop.propose.record import Ended, GaveUp, Limits, Past, Proposed, Step
 from outerloop.propose.session import Session
 from outerloop.propose.tools import CheckRun, Toolbox
 from outerloop.propose.workspace import Workspace
@@ -164,6 +168,90 @@ async def test_what_is_sent_again_is_marked_for_the_cache(tmp_path: Path) -> Non
     marked = [i for i, m in enumerate(last["messages"]) if "cache_control" in m["content"][-1]]
     assert marked == [2, 4]
     assert all(request["tools"] == last["tools"] for request in bench.requests)
+
+
+class Killed(BaseException):
+    """What ends a session in the middle."""
+
+
+def long_work(root: Path) -> Bench:
+    """A session that reads a lot, edits twice, tests, and finishes; its context has room for a few reads."""
+    bench = Bench(
+        root,
+        [use("read_file", path="prompts/long.md")],
+        [use("edit_file", **EDIT)],
+        *[[use("read_file", path="prompts/long.md")] for _ in range(4)],
+        [use("edit_file", path="prompts/policy.md", old="# Policy", new="# The policy")],
+        [use("run_tests")],
+        [use("read_file", path="prompts/policy.md"), use("read_file", path="../secret")],
+        [use("finish", **FINISH)],
+    )
+    (root / "prompts/long.md").write_text("A rule of the house.\n" * 500)
+    bench.limits = Limits(usd=50.0, context=16_000)
+    return bench
+
+
+def same(one: Any, other: Any) -> bool:
+    """Whether two requests are the same but for the ids that the API drew."""
+    ids = re.compile(r"toolu_\w+")
+    return ids.sub("toolu", json.dumps(one)) == ids.sub("toolu", json.dumps(other))
+
+
+@pytest.mark.parametrize("after", [1, 2, 3, 4, 9, 14, 15, 19])
+async def test_a_session_goes_on_from_wherever_it_was_killed(tmp_path: Path, after: int) -> None:
+    whole = long_work(tmp_path / "whole")
+    assert isinstance(expected := await whole.run(), Proposed)
+    assert any("left out to save room" in json.dumps(request) for request in whole.requests)
+    first = long_work(tmp_path / "first")
+    stored: dict[int, Step] = {}
+
+    async def store(steps: Sequence[Step]) -> None:
+        if len(first.told) >= after:
+            raise Killed
+        first.told.append(steps[0])
+        stored.update({step.number: step for step in steps if step.content is not None})
+
+    first.on_steps = store  # type: ignore[method-assign]
+    with contextlib.suppress(Killed):
+        await first.run()
+    second = long_work(tmp_path / "second")
+    second.requests = list(first.requests) if stored.keys() >= {len(first.requests)} else first.requests[:-1]
+    async with serving(second.reply) as api, second.session(api) as session:
+        past = Past([stored[n] for n in sorted(stored)], sum(step.usd for step in stored.values()))
+        ended = await session.run("# Task\n\nRepair it.", past)
+    assert isinstance(ended, Proposed)
+    # Nothing was asked twice, and what was asked is what an undisturbed session asks.
+    assert len(second.requests) == len(whole.requests)
+    assert all(same(one, other) for one, other in zip(second.requests, whole.requests, strict=True))
+    assert (ended.steps, ended.usage) == (expected.steps, expected.usage)
+    assert ended.usd == pytest.approx(expected.usd)
+    for name in ("policy.md", "long.md"):
+        read = [(bench.workspace.root / "prompts" / name).read_text() for bench in (second, whole)]
+        assert read[0] == read[1]
+
+
+async def test_a_session_that_is_hindered_waits_and_makes_no_call(tmp_path: Path) -> None:
+    bench = Bench(tmp_path / "tree", [use("list_files")])
+
+    async def paused() -> str:
+        return "paused by a person"
+
+    async with serving(bench.reply) as api, bench.session(api) as session:
+        ended = await replace(session, hindrance=paused).run("# Task")
+    assert isinstance(ended, GaveUp)
+    assert (ended.ended, ended.reason, bench.requests) == (Ended.SUSPENDED, "paused by a person", [])
+
+
+async def test_a_call_that_was_lost_counts_as_the_dearest_it_could_have_been(tmp_path: Path) -> None:
+    bench = Bench(tmp_path / "tree", [use("give_up", reason="no")])
+    async with serving(bench.reply) as api, bench.session(api) as session:
+        ended = await session.run("# Task", Past((), 0.4))
+    assert 0.4 < ended.usd < 0.5
+    bench.limits = Limits(usd=0.5)
+    async with serving(bench.reply) as api, bench.session(api) as session:
+        ended = await session.run("# Task", Past((), 0.4))
+    assert isinstance(ended, GaveUp)
+    assert ended.ended is Ended.BUDGET
 
 
 async def test_giving_up_is_an_outcome(tmp_path: Path) -> None:

@@ -1,0 +1,1 @@
+"""Propose, measured: see __main__ for what and how."""
