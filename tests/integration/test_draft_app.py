@@ -2,21 +2,27 @@
 
 import asyncio
 import uuid
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator
 from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 import pytest_asyncio
-from google.protobuf.message import Message
 
 import samples
+from engines.draft import Ear, delivery, record_runs
 from outerloop.contracts.v1.eval_pb2 import (
     REVIEW_ACCEPT,
+    REVIEW_EDIT,
+    REVIEW_MUTE,
+    REVIEW_NOT_A_FAILURE,
     REVIEW_REJECT,
+    REVIEW_RETIRE,
     REVIEW_UNSPECIFIED,
     EvalAccepted,
     EvalDrafted,
+    EvalLinked,
+    EvalRetired,
     EvalReviewed,
     EvalUndraftable,
     Review,
@@ -26,19 +32,14 @@ from outerloop.draft.app import Drafter
 from outerloop.draft.evidence import Amount, Evidence, gather
 from outerloop.draft.record import Opening, undraftable
 from outerloop.draft.settings import DraftSettings
+from outerloop.evals.expect.behaviour import NoErrorStatus
+from outerloop.evals.expect.tools import ToolCalled
 from outerloop.evals.grade import grade
-from outerloop.runtime.bus import Bus
 from outerloop.runtime.clickhouse import ClickHouse
-from outerloop.runtime.delivery import Handler
-from outerloop.runtime.envelope import Delivery, stable_id
 from outerloop.runtime.errors import PoisonError
-from outerloop.runtime.topics import topic_of
-from outerloop.store import evals, spans, verdicts
+from outerloop.store import evals
 from outerloop.store.evals import EvalRecord, State
 from outerloop.store.migrate import migrate
-from outerloop.store.verdicts import Verdict
-from outerloop.trace.otlp import spans_of
-from outerloop.triage.core.signals import signals_of
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -46,31 +47,6 @@ ASKED = "Please cancel my order A-1"
 LOOKED, CANCELLED = samples.Call("get_order", {"id": "A-1"}), samples.Call("cancel", {"id": "A-1"})
 FAILED = samples.Call("get_order", {"id": "1"}, "invalid order id '1'", failed=True)
 NOW = datetime.now(UTC)
-
-
-class Ear(Bus):
-    """A bus that keeps what is published, with its event id."""
-
-    def __init__(self) -> None:
-        self.heard: list[tuple[str, Message]] = []
-        self.held = True
-
-    def subscribe(
-        self, topics: Sequence[str], handle: Handler, *, at_most: int, group: str = "", wait_ms: int = 500
-    ) -> None:
-        pass
-
-    def holds(self, topic: str, key: str) -> bool:
-        return self.held
-
-    async def publish(
-        self, message: Message, *, because: Sequence[object], cause: Delivery | None = None
-    ) -> None:
-        self.heard.append((stable_id(message.DESCRIPTOR.full_name, *because), message))
-
-    @property
-    def said(self) -> list[Message]:
-        return [message for _, message in self.heard]
 
 
 class World:
@@ -87,17 +63,15 @@ class World:
         for _ in range(count):
             self._number += 1
             exported = samples.run(self._number % 10**8, ASKED, *calls, agent=self.agent, error=error)
-            trace = samples.trace(exported)
-            signs = signals_of(trace, [])
-            await spans.insert(self.db, spans_of(exported), NOW)
-            verdict = Verdict(self.agent, "1", trace.trace_id, bool(mode), mode, "", signs, "x", NOW, NOW)
-            await verdicts.insert(self.db, [verdict])
+            await record_runs(self.db, [exported], mode)
 
     async def opens(self, event: str = "first") -> None:
         opened = ModeOpened(mode_id=self.mode, agent=self.agent, title="get_order fails")
-        await self.drafter.handle([_delivery(opened, event)])
+        await self.drafter.handle([delivery(opened, event)])
 
-    async def review(self, record: EvalRecord, verdict: Review, reason: str = "") -> None:
+    async def review(
+        self, record: EvalRecord, verdict: Review, reason: str = "", eval_yaml: str = ""
+    ) -> None:
         review = EvalReviewed(
             eval_id=record.eval_id,
             agent=self.agent,
@@ -105,15 +79,12 @@ class World:
             reviewer="ada",
             reason=reason,
             content_sha256=record.content_sha256,
+            eval_yaml=eval_yaml,
         )
-        await self.drafter.handle([_delivery(review, "review")])
+        await self.drafter.handle([delivery(review, "review")])
 
     async def evals(self, state: State | None = None) -> list[EvalRecord]:
         return await evals.of_agent(self.db, self.agent, state)
-
-
-def _delivery(message: Message, event: str) -> Delivery:
-    return Delivery(topic_of(message).name, 0, 0, b"", message.SerializeToString(), {"ce_id": event})
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
@@ -205,7 +176,9 @@ async def test_how_much_more_is_worth_a_look(*, failing: int, healthy: int, more
     assert Amount(failing, healthy).more_than(last) is more
 
 
-async def test_a_rejection_parks_the_mode_with_its_reason(world: World) -> None:
+async def test_a_rejection_parks_the_mode_with_its_reason(engine: tuple[ClickHouse, DraftSettings]) -> None:
+    db, settings = engine
+    world = World(db, settings.model_copy(update={"draft_tries": 1}))
     record = await drafted(world)
     for _ in range(2):
         await world.review(record, REVIEW_REJECT, "it is what we want")
@@ -257,3 +230,118 @@ async def test_the_event_loop_turns_while_a_draft_is_made(
 
     monkeypatch.setattr(Evidence, "draft", slow)
     assert (await drafted(world)).state is State.DRAFTED
+
+
+async def accepted(world: World) -> EvalRecord:
+    record = await drafted(world)
+    await world.review(record, REVIEW_ACCEPT)
+    (now,) = await world.evals(State.ACCEPTED)
+    return now
+
+
+async def test_what_an_accepted_eval_catches_is_not_drafted_twice(world: World) -> None:
+    by = await accepted(world)
+    first, world.mode = world.mode, f"{world.mode}-again"
+    await world.ran(FAILED, mode=world.mode)
+    await world.opens("another")
+    said = world.bus.said[-1]
+    assert said == EvalLinked(
+        agent=world.agent,
+        mode_id=world.mode,
+        eval_id=by.eval_id,
+        eval_mode_id=first,
+        reason=f"eval {by.eval_id} fails on 3 of 3 of its failures",
+    )
+    (row,) = await world.evals(State.LINKED)
+    assert (row.mode_id, row.linked_eval) == (world.mode, by.eval_id)
+    assert await world.evals() == [by]  # there is none to review
+    await world.opens("another")  # redelivered
+    assert world.bus.heard[-1] == world.bus.heard[-2]
+
+
+@pytest.mark.parametrize(
+    ("verdict", "said"),
+    [(REVIEW_MUTE, "muted it"), (REVIEW_NOT_A_FAILURE, "says that it is no failure")],
+)
+async def test_what_no_person_wants_to_be_work_is_parked_with_the_reason(
+    world: World, verdict: Review, said: str
+) -> None:
+    record = await drafted(world)
+    await world.review(record, verdict, "they asked for it")
+    parked = world.bus.said[-1]
+    assert isinstance(parked, EvalUndraftable)
+    assert parked.reason == f"ada {said}: they asked for it"
+    (kept,) = await world.evals()
+    assert (kept.state, kept.reason) == (State.REJECTED, parked.reason)
+
+
+async def test_a_rejected_draft_is_followed_by_one_that_asks_for_less(world: World) -> None:
+    first = await drafted(world)
+    for _ in range(2):  # also redelivered
+        await world.review(first, REVIEW_REJECT, "it may cancel elsewhere")
+    (second,) = await world.evals(State.DRAFTED)
+    assert second.tries == 2
+    assert [getattr(e, "tool", "") for e in second.eval.expect] == ["get_order"]
+    drafts = [said for said in world.bus.said if isinstance(said, EvalDrafted)]
+    assert [said.eval_id for said in drafts] == [first.eval_id, second.eval_id, second.eval_id]
+    await world.review(second, REVIEW_REJECT, "nor that")
+    assert await world.evals(State.DRAFTED) == []
+    assert world.bus.said[-1] == EvalUndraftable(
+        agent=world.agent, mode_id=world.mode, reason="ada rejected its eval: nor that"
+    )
+
+
+async def test_an_edited_eval_is_proven_again_and_waits_for_review(world: World) -> None:
+    record = await drafted(world)
+    eval_ = record.eval
+    text = eval_.model_copy(update={"expect": (ToolCalled(tool="cancel"),)}).to_yaml()
+    await world.review(record, REVIEW_EDIT, "looking is no duty", text)
+    (now,) = await world.evals()
+    assert now.state is State.DRAFTED
+    assert now.eval.expect == (ToolCalled(tool="cancel"),)
+    assert now.eval.provenance.drafted_by == "outerloop draft rules/3; edited by ada"
+    assert now.content_sha256 != record.content_sha256
+    assert (now.failing_caught, now.failing, now.healthy_passed, now.healthy) == (3, 3, 3, 3)
+    assert now.mutants_killed < now.mutants  # it asks for less than the draft did
+    assert isinstance(world.bus.said[-1], EvalDrafted)
+    with pytest.raises(PoisonError, match="of another version"):
+        await world.review(record, REVIEW_ACCEPT)
+    await world.review(now, REVIEW_ACCEPT)
+    assert (await world.evals())[0].state is State.ACCEPTED
+
+
+@pytest.mark.parametrize(
+    ("text", "why"),
+    [
+        ("id: [", "is not YAML"),
+        ("", "eval"),
+        ("another", "id: it must stay"),
+        ("passes", "it passes on the failure that it is about"),
+    ],
+)
+async def test_an_edit_that_makes_it_no_eval_is_poison(world: World, text: str, why: str) -> None:
+    record = await drafted(world)
+    if text == "another":
+        text = record.eval.model_copy(update={"id": "x"}).to_yaml()
+    elif text == "passes":
+        text = record.eval.model_copy(update={"expect": (NoErrorStatus(),)}).to_yaml()
+    with pytest.raises(PoisonError, match=why):
+        await world.review(record, REVIEW_EDIT, "so", text)
+    assert await world.evals() == [record]
+
+
+async def test_only_an_accepted_eval_can_be_retired(world: World) -> None:
+    record = await drafted(world)
+    with pytest.raises(PoisonError, match="nobody has accepted it"):
+        await world.review(record, REVIEW_RETIRE, "we sell no lamps")
+    await world.review(record, REVIEW_ACCEPT)
+    for _ in range(2):
+        await world.review(record, REVIEW_RETIRE, "we sell no lamps")
+    (now,) = await world.evals()
+    assert (now.state, now.reviewer, now.reason) == (State.RETIRED, "ada", "we sell no lamps")
+    said = world.bus.said[-1]
+    assert isinstance(said, EvalRetired)
+    assert (said.retired_by, said.reason) == ("ada", "we sell no lamps")
+    assert world.bus.heard[-1] == world.bus.heard[-2]
+    await world.review(record, REVIEW_ACCEPT)
+    assert (await world.evals())[0].state is State.RETIRED

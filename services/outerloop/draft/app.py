@@ -4,24 +4,21 @@ import asyncio
 import logging
 from collections.abc import Sequence
 
-from outerloop.contracts.v1.eval_pb2 import REVIEW_ACCEPT, REVIEW_REJECT, EvalReviewed
+from outerloop.contracts.v1.eval_pb2 import EvalReviewed
 from outerloop.contracts.v1.failure_pb2 import ModeOpened
 from outerloop.draft import evidence
+from outerloop.draft.announce import Announcer
+from outerloop.draft.base import Base
+from outerloop.draft.core.linked import Caught
 from outerloop.draft.core.proof import Undraftable
-from outerloop.draft.record import (
-    Opening,
-    drafted,
-    eval_accepted,
-    eval_drafted,
-    eval_undraftable,
-    reviewed,
-    undraftable,
-)
+from outerloop.draft.proving import Proving
+from outerloop.draft.record import Opening, drafted, linked, undraftable
+from outerloop.draft.reviews import Reviews
 from outerloop.draft.settings import DraftSettings
 from outerloop.runtime.bus import Bus
 from outerloop.runtime.clickhouse import ClickHouse
 from outerloop.runtime.envelope import Delivery, stable_id, unpack
-from outerloop.runtime.errors import OuterloopError, PoisonError
+from outerloop.runtime.errors import OuterloopError
 from outerloop.runtime.service import Background
 from outerloop.runtime.topics import topic_of
 from outerloop.store import evals
@@ -42,17 +39,22 @@ class Drafter:
         self._settings = settings
         self._bus = bus
         self._db = db
+        self._base = Base(settings, db)
+        self._announcer = Announcer(bus, db)
+        self.proving = Proving(settings, bus, db, self._base)
+        self._reviews = Reviews(settings, db, self._announcer, self._draft)
         # The second look at an opening must not run beside the first, or each would write another eval.
         self._one_at_a_time = asyncio.Lock()
         bus.subscribe(CONSUMES, self.handle, at_most=10)
 
     async def handle(self, batch: Sequence[Delivery]) -> None:
-        """Draft for opened modes; make accepted drafts binding."""
+        """Draft for opened modes; take people's verdicts."""
         for delivery in batch:
             if delivery.topic == topic_of(ModeOpened).name:
                 await self._open(unpack(delivery, ModeOpened), delivery)
             else:
-                await self._review(unpack(delivery, EvalReviewed), delivery)
+                async with self._one_at_a_time:
+                    await self._reviews.take(unpack(delivery, EvalReviewed), delivery)
 
     async def look(self) -> None:
         """From time to time, try again where no eval could be proven."""
@@ -79,13 +81,13 @@ class Drafter:
         # A mode that opens a second time, when it has regressed, gets a second eval.
         event_id = cause.headers.get("ce_id") or str(cause)
         opening = Opening(stable_id("eval", mode.mode_id, event_id), mode.agent, mode.mode_id, mode.title)
-        reason = ""
         async with self._one_at_a_time:
             record = await evals.get(self._db, opening.eval_id)
             if record is None or record.state is State.UNDRAFTABLE:
-                record, reason = await self._draft(opening)
+                record = await self._draft(opening)
                 await evals.insert(self._db, record)
-        await self._announce(record, reason, cause)
+        if record.state is not State.REJECTED:  # a redelivery: what came of the review is told by the review
+            await self._announcer.announce(record, cause)
 
     async def _again(self, kept: EvalRecord) -> None:
         async with self._one_at_a_time:
@@ -93,54 +95,26 @@ class Drafter:
             more = await evidence.amount(self._db, kept.agent, kept.mode_id)
             if record.state is not State.UNDRAFTABLE or not more.more_than(record):
                 return
-            opening = Opening(kept.eval_id, kept.agent, kept.mode_id, kept.title)
-            record, reason = await self._draft(opening)
+            record = await self._draft(Opening.of(kept))
             # The row last: nothing is redelivered here, and a crash before it repeats all of this.
-            await self._announce(record, reason, None)
+            await self._announcer.announce(record, None)
             await evals.insert(self._db, record)
 
-    async def _draft(self, opening: Opening) -> tuple[EvalRecord, str]:
-        """A new row, and why there is no eval if there is none."""
+    async def _draft(self, opening: Opening) -> EvalRecord:
+        """A new row: a draft, or why there is none."""
         seen = await evidence.amount(self._db, opening.agent, opening.mode_id)
         found = await evidence.gather(self._db, opening.agent, opening.mode_id, self._settings)
         made = await asyncio.to_thread(found.draft)
         if isinstance(made, Undraftable):
             log.info("no eval for %s: %s", opening.title, made.reason)
-            return undraftable(opening, seen), made.reason
-        failing = [f.trace.trace_id for f in found.failing]
-        return drafted(opening, made, failing, self._settings.draft_margin), ""
-
-    async def _announce(self, record: EvalRecord, reason: str, cause: Delivery | None) -> None:
-        if record.state is State.UNDRAFTABLE:
-            return await self._park(record, reason, cause)
-        because = (record.eval_id, record.content_sha256)
-        return await self._bus.publish(eval_drafted(record), because=because, cause=cause)
-
-    async def _park(self, record: EvalRecord, reason: str, cause: Delivery | None) -> None:
-        because = (record.eval_id, record.content_sha256, reason)
-        await self._bus.publish(eval_undraftable(record, reason), because=because, cause=cause)
-
-    async def _review(self, review: EvalReviewed, cause: Delivery) -> None:
-        if review.review not in {REVIEW_ACCEPT, REVIEW_REJECT}:
-            raise PoisonError(f"a review of eval {review.eval_id} that neither accepts nor rejects it")
-        record = await evals.get(self._db, review.eval_id)
-        if record is None or record.state is State.UNDRAFTABLE:
-            raise PoisonError(f"a review of eval {review.eval_id}, which nobody drafted")
-        if review.content_sha256 != record.content_sha256:
-            raise PoisonError(
-                f"a review of another version of eval {review.eval_id}: it saw"
-                f" {review.content_sha256[:12]}, and the draft is {record.content_sha256[:12]}"
-            )
-        if record.state is not State.ACCEPTED:
-            record = reviewed(record, review)
-            await evals.insert(self._db, record)
-        if record.state is State.ACCEPTED:
-            because = (record.eval_id, record.content_sha256)
-            await self._bus.publish(eval_accepted(record), because=because, cause=cause)
-        else:
-            await self._park(record, f"{review.reviewer} rejected its eval: {review.reason}", cause)
+            return undraftable(opening, seen, made.reason)
+        if isinstance(made, Caught):
+            return linked(opening, seen, made)
+        state = State.PROVING if self._base.can_ask(opening.agent) else State.DRAFTED
+        return drafted(opening, made, found, state, self._settings.draft_margin)
 
 
 def wire(settings: DraftSettings, bus: Bus, db: ClickHouse) -> Sequence[Background]:
     """Subscribe, and name what runs beside."""
-    return (Drafter(settings, bus, db).look,)
+    drafter = Drafter(settings, bus, db)
+    return (drafter.look, drafter.proving.work)

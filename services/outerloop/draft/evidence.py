@@ -1,13 +1,18 @@
 """Gathers what a draft is made from, and says whether there is more of it than the last time."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
+from outerloop.draft.core.linked import Accepted, Caught, catching
 from outerloop.draft.core.proof import Draft, Failing, Undraftable, draft
+from outerloop.draft.core.recipe import expectations
 from outerloop.draft.settings import DraftSettings
+from outerloop.evals.expect.composite import Expectation
+from outerloop.evals.grade import exact
 from outerloop.runtime.clickhouse import ClickHouse
-from outerloop.store import spans, verdicts
-from outerloop.store.evals import EvalRecord
+from outerloop.store import evals, spans, verdicts
+from outerloop.store.evals import EvalRecord, State
 from outerloop.trace.model import Trace
+from outerloop.trace.neighbours import Crowd
 
 # What has grown by less would hardly change a draft, and is looked at once a minute.
 GROWN = 1.5
@@ -30,15 +35,29 @@ class Amount:
 
 @dataclass(frozen=True, slots=True)
 class Evidence:
-    """What is recorded: failures of the mode, the oldest first, healthy runs, and failures of other modes."""
+    """What is recorded: failures of the mode, the oldest first, healthy runs, and failures of other modes.
+
+    `accepted` are the agent's accepted evals, `refused` what evals of the mode expected that were rejected.
+    """
 
     failing: list[Failing]
     healthy: list[Trace]
     others: list[Trace]
+    accepted: list[Accepted] = field(default_factory=list[Accepted])
+    refused: list[tuple[Expectation, ...]] = field(default_factory=list[tuple[Expectation, ...]])
 
-    def draft(self) -> Draft | Undraftable:
-        """The eval that it proves. Takes seconds: not for the event loop."""
-        return draft(self.failing, self.healthy, self.others)
+    def draft(self) -> Draft | Undraftable | Caught:
+        """The eval that it proves, or the one that catches the mode. Takes seconds: no work for the loop."""
+        made = draft(self.failing, self.healthy, self.others, self.refused)
+        if isinstance(made, Undraftable):
+            return made
+        wanted = expectations(made.exemplar, made.sign, ())
+        return catching(self.accepted, self.failing, wanted.own[0] if wanted else None) or made
+
+    def similar_to(self, exemplar: Trace) -> tuple[int, int]:
+        """How many of the runs looked at are on a request like the exemplar's, itself too; of how many."""
+        runs = [*(f.trace for f in self.failing), *self.healthy, *self.others]
+        return 1 + len(Crowd(runs).like(exemplar)), len(runs)
 
 
 async def amount(db: ClickHouse, agent: str, mode_id: str) -> Amount:
@@ -53,9 +72,20 @@ async def gather(db: ClickHouse, agent: str, mode_id: str, settings: DraftSettin
     others = await verdicts.failing_otherwise(
         db, agent, mode_id, each=_OF_EACH, at_most=settings.draft_others
     )
-    stored = await spans.traces(db, [*(trace_id for trace_id, _ in failing), *healthy, *others])
+    known = await evals.of_agent(db, agent)
+    accepted = [(record, record.eval) for record in known if record.gates]
+    sources = [eval_.provenance.source_traces[0] for _, eval_ in accepted if eval_.provenance.source_traces]
+    wanted = [*(trace_id for trace_id, _ in failing), *healthy, *others, *sources]
+    stored = await spans.traces(db, wanted)
     return Evidence(
         [Failing(stored[trace_id], signs[0]) for trace_id, signs in failing if trace_id in stored],
         [stored[trace_id] for trace_id in healthy if trace_id in stored],
         [stored[trace_id] for trace_id in others if trace_id in stored],
+        [
+            Accepted(record.eval_id, record.mode_id, exact(eval_.expect), stored[source])
+            for record, eval_ in accepted
+            for source in eval_.provenance.source_traces[:1]
+            if source in stored
+        ],
+        [r.eval.expect for r in known if r.mode_id == mode_id and r.state is State.REJECTED],
     )

@@ -7,16 +7,20 @@ from outerloop.contracts.v1.eval_pb2 import (
     REPRODUCTION_NOT_REPRODUCED,
     REPRODUCTION_REPRODUCED,
     REPRODUCTION_UNSPECIFIED,
-    REVIEW_ACCEPT,
     EvalAccepted,
     EvalDrafted,
+    EvalLinked,
+    EvalRetired,
     EvalReviewed,
     EvalUndraftable,
     Proof,
 )
+from outerloop.draft.base import Shown
+from outerloop.draft.core.linked import Caught
 from outerloop.draft.core.proof import Draft
-from outerloop.draft.evidence import Amount
+from outerloop.draft.evidence import Amount, Evidence
 from outerloop.evals.model import FORMAT, Cassette, Eval, Provenance, RecordedCall, content_sha256
+from outerloop.runtime.envelope import stable_id
 from outerloop.store.evals import EvalRecord, Reproduction, State
 from outerloop.trace.model import Trace
 
@@ -37,10 +41,22 @@ class Opening:
     agent: str
     mode_id: str
     title: str
+    tries: int = 1  # with those that people have rejected
+
+    @classmethod
+    def of(cls, record: EvalRecord) -> "Opening":
+        """The opening that a row is of."""
+        return cls(record.eval_id, record.agent, record.mode_id, record.title, record.tries)
+
+    def again(self) -> "Opening":
+        """The next try, after a person has rejected this one."""
+        return replace(self, eval_id=stable_id("eval", "instead of", self.eval_id), tries=self.tries + 1)
 
 
-def drafted(opening: Opening, made: Draft, mode_traces: list[str], margin: float) -> EvalRecord:
-    """The row of a new draft; `mode_traces` are failing ones of the mode, the oldest first."""
+def drafted(opening: Opening, made: Draft, found: Evidence, state: State, margin: float) -> EvalRecord:
+    """The row of a new draft from what was found."""
+    mode_traces = [f.trace.trace_id for f in found.failing]
+    similar, traffic = found.similar_to(made.exemplar)
     now = datetime.now(UTC)
     eval_ = Eval(
         format=FORMAT,
@@ -63,7 +79,7 @@ def drafted(opening: Opening, made: Draft, mode_traces: list[str], margin: float
         agent=opening.agent,
         mode_id=opening.mode_id,
         title=opening.title,
-        state=State.DRAFTED,
+        state=state,
         eval_yaml=eval_.to_yaml(),
         cassette_jsonl=cassette.to_jsonl(),
         content_sha256=content_sha256(eval_, cassette),
@@ -74,6 +90,9 @@ def drafted(opening: Opening, made: Draft, mode_traces: list[str], margin: float
         reviewer="",
         at=now,
         drafter=DRAFTER,
+        tries=opening.tries,
+        similar=similar,
+        traffic=traffic,
         signal_kind=made.sign.kind,
         signal_subject=made.sign.subject,
         span_id=made.sign.span_id,
@@ -83,14 +102,24 @@ def drafted(opening: Opening, made: Draft, mode_traces: list[str], margin: float
     )
 
 
-def undraftable(opening: Opening, seen: Amount) -> EvalRecord:
-    """The row of an opening without an eval, with what was recorded by then."""
+def undraftable(opening: Opening, seen: Amount, reason: str = "") -> EvalRecord:
+    """The row of an opening without an eval, with what was recorded by then and why."""
+    return _without(opening, State.UNDRAFTABLE, seen, reason)
+
+
+def linked(opening: Opening, seen: Amount, by: Caught) -> EvalRecord:
+    """The row of an opening that needs no eval of its own."""
+    reason = f"eval {by.by.eval_id} fails on {by.caught} of {by.failing} of its failures"
+    return replace(_without(opening, State.LINKED, seen, reason), linked_eval=by.by.eval_id)
+
+
+def _without(opening: Opening, state: State, seen: Amount, reason: str) -> EvalRecord:
     return EvalRecord(
         eval_id=opening.eval_id,
         agent=opening.agent,
         mode_id=opening.mode_id,
         title=opening.title,
-        state=State.UNDRAFTABLE,
+        state=state,
         eval_yaml="",
         cassette_jsonl="",
         content_sha256="",
@@ -100,22 +129,36 @@ def undraftable(opening: Opening, seen: Amount) -> EvalRecord:
         healthy=seen.healthy,
         reviewer="",
         at=datetime.now(UTC),
+        reason=reason,
+        tries=opening.tries,
     )
 
 
-def reviewed(record: EvalRecord, review: EvalReviewed) -> EvalRecord:
-    """The row after a person's verdict."""
-    at = review.reviewed_at.ToDatetime(UTC)
-    accepted = review.review == REVIEW_ACCEPT
-    update: dict[str, object] = {"accepted_by": review.reviewer, "accepted_at": at} if accepted else {}
+def accepted(record: EvalRecord, reviewer: str, at: datetime, reason: str = "") -> EvalRecord:
+    """The row of an eval that binds from now on."""
     eval_ = record.eval
+    update = {"accepted_by": reviewer, "accepted_at": at}
     signed = eval_.model_copy(update={"provenance": eval_.provenance.model_copy(update=update)})
+    state, text = State.ACCEPTED, signed.to_yaml()
+    return replace(record, state=state, eval_yaml=text, reviewer=reviewer, reason=reason, at=at)
+
+
+def refused(record: EvalRecord, review: EvalReviewed, reason: str, state: State) -> EvalRecord:
+    """The row of an eval that a person does not want, or wants no longer."""
+    at = review.reviewed_at.ToDatetime(UTC)
+    return replace(record, state=state, reviewer=review.reviewer, reason=reason, at=at)
+
+
+def shown(record: EvalRecord, found: Shown) -> EvalRecord:
+    """The row of a draft that the base was run on."""
     return replace(
         record,
-        state=State.ACCEPTED if accepted else State.REJECTED,
-        eval_yaml=signed.to_yaml(),
-        reviewer=review.reviewer,
-        at=at,
+        state=State.DRAFTED,
+        reproduction=Reproduction.REPRODUCED if found.asked.reproduced else Reproduction.NOT_REPRODUCED,
+        base_commit=found.commit,
+        base_passed=found.asked.passed,
+        base_trials=found.asked.trials,
+        at=datetime.now(UTC),
     )
 
 
@@ -140,6 +183,30 @@ def eval_drafted(record: EvalRecord) -> EvalDrafted:
             base_trials=record.base_trials,
         ),
     )
+
+
+def eval_linked(record: EvalRecord, mode_id: str) -> EvalLinked:
+    """A mode needs no eval of its own; `mode_id` is the one of the eval that catches it."""
+    return EvalLinked(
+        agent=record.agent,
+        mode_id=record.mode_id,
+        eval_id=record.linked_eval,
+        eval_mode_id=mode_id,
+        reason=record.reason,
+    )
+
+
+def eval_retired(record: EvalRecord) -> EvalRetired:
+    """An eval binds no longer."""
+    message = EvalRetired(
+        eval_id=record.eval_id,
+        agent=record.agent,
+        mode_id=record.mode_id,
+        retired_by=record.reviewer,
+        reason=record.reason,
+    )
+    message.retired_at.FromDatetime(record.at)
+    return message
 
 
 def eval_undraftable(record: EvalRecord, reason: str) -> EvalUndraftable:

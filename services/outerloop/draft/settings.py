@@ -4,10 +4,10 @@ from typing import Annotated
 
 from pydantic import Field
 
-from outerloop.runtime.settings import Settings
+from outerloop.runtime.settings import ModelSettings
 
 
-class DraftSettings(Settings):
+class DraftSettings(ModelSettings):
     """See the descriptions; `outerloop settings` prints them."""
 
     draft_exemplars: Annotated[int, Field(ge=1, description="failing traces looked at for a draft")] = 50
@@ -17,3 +17,14 @@ class DraftSettings(Settings):
         float,
         Field(ge=0.1, le=0.4, description="how far an eval may fall below its closing: critical .1, cold .4"),
     ] = 0.25
+    draft_tries: Annotated[
+        int, Field(ge=1, description="evals drafted for one opening of a mode, when people reject them")
+    ] = 3
+    draft_trials: Annotated[
+        int,
+        Field(ge=0, description="runs of the base at most to see it fail a draft; 0: only the gate asks"),
+    ] = 150
+    draft_auto_mutants: Annotated[
+        float,
+        Field(ge=0, le=1, description="share of broken runs that a draft must fail to need no review (auto)"),
+    ] = 1.0

@@ -64,7 +64,9 @@ class AgentFile(Document):
     """One agent, as its `outerloop.yaml` describes it.
 
     `depends` says which files an eval may depend on: globs of paths by globs of eval ids. Every eval depends
-    on every file until it is declared: see `gate.core.fingerprint`.
+    on every file until it is declared: see `gate.core.fingerprint`. `review`: a person looks at every
+    drafted eval, or (auto) not at those whose proof is whole, on a sign of which a person has accepted an
+    eval before.
     """
 
     agent: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$")]
@@ -77,6 +79,7 @@ class AgentFile(Document):
     models: dict[str, str] = Field(default_factory=dict)
     budget: Budget = Budget()
     depends: dict[str, Globs] = Field(default_factory=dict)
+    review: Literal["required", "auto"] = "required"
 
     @classmethod
     def parse(cls, text: str, where: str = NAME) -> "AgentFile":

@@ -28,7 +28,7 @@ class State(StrEnum):
 # A row replaces one of the same or an earlier step: what is done again after a crash takes nothing back.
 _STEPS = {
     State.UNDRAFTABLE: 0,
-    State.PROVING: 0,
+    State.PROVING: 1,
     State.DRAFTED: 1,
     State.LINKED: 1,
     State.REJECTED: 2,

@@ -37,7 +37,8 @@ _SHARE = 0.5  # of the trial's time: how long model and tools may be silent befo
 _TOOL_SECONDS = 20.0  # but a tool no longer than this: the agent's own patience is not longer
 
 
-def _nonce() -> str:
+def fresh_nonce() -> str:
+    """What an agent under trial holds in place of the model's key: another one in every trial."""
     return f"sk-ant-{secrets.token_urlsafe(24)}"
 
 
@@ -63,7 +64,7 @@ class TrialSpec:
     model_key: str
     model_calls: int = 50
     limits: Limits = field(default_factory=Limits)
-    nonce: str = field(default_factory=_nonce)
+    nonce: str = field(default_factory=fresh_nonce)
     model_override: str = ""
     trial: str = ""
 

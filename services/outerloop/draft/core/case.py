@@ -6,7 +6,7 @@ from itertools import takewhile
 from typing import Any
 
 from outerloop.draft.core.carry import asked, carried_arguments, forms, whole
-from outerloop.evals.expect.composite import Expectation
+from outerloop.evals.expect.base import Check
 from outerloop.evals.expect.tools import ToolCalled, ToolNotCalled
 from outerloop.evals.grade import grade
 from outerloop.evals.jsonvalue import canonical
@@ -46,7 +46,7 @@ def _occurs(value: Any, text: str) -> bool:
     return any(re.search(whole(re.escape(form), form), text, re.IGNORECASE) for form in forms(word))
 
 
-def caught(expect: Sequence[Expectation], exemplar: Trace, failing: Trace) -> bool:
+def caught(expect: Sequence[Check], exemplar: Trace, failing: Trace) -> bool:
     """Whether the eval fails on a failure of its mode.
 
     A forbidden call names the exemplar's case; on another failure, that failure's own case stands there.
@@ -56,7 +56,7 @@ def caught(expect: Sequence[Expectation], exemplar: Trace, failing: Trace) -> bo
     return not grade(own, failing).passed
 
 
-def on_case_of(trace: Trace, expect: Sequence[Expectation], exemplar: Trace) -> list[Expectation]:
+def on_case_of(trace: Trace, expect: Sequence[Check], exemplar: Trace) -> list[Check]:
     """What is expected of a run on a request like the exemplar's: calls that are asked for name its own case.
 
     What its request does not name is not asked of its calls.
@@ -72,7 +72,7 @@ def on_case_of(trace: Trace, expect: Sequence[Expectation], exemplar: Trace) -> 
     ]
 
 
-def _forbidden_in(failing: Trace, expectation: Expectation) -> Expectation:
+def _forbidden_in(failing: Trace, expectation: Check) -> Check:
     if not isinstance(expectation, ToolNotCalled):
         return expectation
     made = (case_of(failing, c) for c in failing.tool_calls if c.name == expectation.tool and not c.failed)

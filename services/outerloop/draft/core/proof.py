@@ -1,6 +1,6 @@
 """A draft is an eval only when it fails on the recorded failure and passes on healthy runs held out."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 from outerloop.draft.core.case import caught, on_case_of
@@ -78,17 +78,22 @@ class _Recorded:
 
 
 def draft(
-    failing: Sequence[Failing], healthy: Sequence[Trace], others: Sequence[Trace] = ()
+    failing: Sequence[Failing],
+    healthy: Sequence[Trace],
+    others: Sequence[Trace] = (),
+    refused: Sequence[Sequence[Expectation]] = (),
 ) -> Draft | Undraftable:
     """The best provable eval among the recorded failures of a mode; `failing` in order of occurrence.
 
-    `others` are the agent's failures of other modes. The exemplar is a typical failure: one with many
+    `others` are the agent's failures of other modes, `refused` what evals expected that a person rejected:
+    the same is not drafted again, whatever the case. The exemplar is a typical failure: one with many
     failures on requests like its own. Of those it is the one whose eval says most, so that a change which
     merely avoids the failure does not pass; then the most typical, then the oldest. Failures on requests
     that mostly go well are left out: they may have been chance.
     """
     recorded = _Recorded(failing, healthy, others)
-    tried = [_try(candidate, recorded) for candidate in failing]
+    said_no = {_gist(expect) for expect in refused}
+    tried = [_try(candidate, recorded, said_no) for candidate in failing]
     proven = [made for made in tried if isinstance(made, _Proven)]
     if not proven:
         reasons = dict.fromkeys(made.reason for made in tried if isinstance(made, Undraftable))
@@ -97,21 +102,25 @@ def draft(
     often = [p for p in proven if p.bad / (p.bad + p.good) >= usual]
     typical = TYPICAL * max(p.bad for p in often)
     best = max((p for p in often if p.bad >= typical), key=lambda p: (len(p.expect), p.bad))
-    return _measured(best, failing)
+    return measured(best.candidate, best.expect, best.held, failing)
 
 
-def _measured(best: _Proven, failing: Sequence[Failing]) -> Draft:
-    exemplar, sign = best.candidate.trace, best.candidate.sign
-    made = broken_runs(best.held[:MOST], exemplar, sign.span_id)
-    alive = [m for m in made if grade(on_case_of(m.trace, best.expect, exemplar), m.trace).passed]
+def measured(
+    about: Failing, expect: tuple[Expectation, ...], held: Sequence[Trace], failing: Sequence[Failing]
+) -> Draft:
+    """What these expectations do on failures of their mode, on healthy runs, and on broken ones."""
+    exemplar, sign = about.trace, about.sign
+    passing = [t for t in held if grade(on_case_of(t, expect, exemplar), t).passed]
+    made = broken_runs(passing[:MOST], exemplar, sign.span_id)
+    alive = [m for m in made if grade(on_case_of(m.trace, expect, exemplar), m.trace).passed]
     return Draft(
         exemplar=exemplar,
         sign=sign,
-        expect=best.expect,
-        failing_caught=sum(caught(best.expect, exemplar, f.trace) for f in failing),
+        expect=expect,
+        failing_caught=sum(caught(expect, exemplar, f.trace) for f in failing),
         failing=len(failing),
-        healthy_passed=sum(grade(on_case_of(t, best.expect, exemplar), t).passed for t in best.held),
-        healthy=len(best.held),
+        healthy_passed=len(passing),
+        healthy=len(held),
         mutants=len(made),
         survivors=tuple(f"{m.way}: {m.what}" for m in alive),
     )
@@ -123,7 +132,18 @@ def broken_runs(healthy: Sequence[Trace], failure: Trace, shown_by: str) -> list
     return [mutant for run in healthy for mutant in mutants(run, needed, failure, shown_by)]
 
 
-def _try(candidate: Failing, recorded: _Recorded) -> _Proven | Undraftable:
+def _gist(expect: Sequence[Expectation]) -> frozenset[str]:
+    """What is expected, whatever the case."""
+    return frozenset(f"{e.check} {getattr(e, 'tool', '')}" for e in expect)
+
+
+def _fails(expect: Sequence[Expectation], candidate: Failing) -> bool:
+    return not grade(expect, candidate.trace).passed
+
+
+def _try(
+    candidate: Failing, recorded: _Recorded, said_no: Collection[frozenset[str]]
+) -> _Proven | Undraftable:
     if not candidate.trace.input_messages:
         return Undraftable("the root span carries no input (gen_ai.input.messages), so it cannot be replayed")
     alike = recorded.healthy.like(candidate.trace)
@@ -133,10 +153,15 @@ def _try(candidate: Failing, recorded: _Recorded) -> _Proven | Undraftable:
         return Undraftable("no healthy run to compare with")
     others = recorded.others.like(candidate.trace)
     expect, held = _prove(candidate, compared, others, typical=bool(alike))
-    if not expect or grade(expect, candidate.trace).passed:
+    if not expect or not _fails(expect, candidate):
         return Undraftable(
             f"nothing exact tells {candidate.sign.subject} ({candidate.sign.kind}) from healthy runs"
         )
+    # What a person has rejected may have asked for too much: what the sign is about alone asks for less.
+    least = (expect, expect[:1])
+    expect = next((e for e in least if _gist(e) not in said_no and _fails(e, candidate)), ())
+    if not expect:
+        return Undraftable("a person has rejected what it would expect")
     held = [*held, *alike[MOST:]]
     alarms = sum(not grade(on_case_of(t, expect, candidate.trace), t).passed for t in held)
     if alarms > FALSE_ALARMS * len(held):

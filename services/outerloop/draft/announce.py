@@ -1,0 +1,40 @@
+"""Announce: what became of an eval, as the message that tells of it. Twice the same is the same event."""
+
+from outerloop.draft.record import eval_accepted, eval_drafted, eval_linked, eval_retired, eval_undraftable
+from outerloop.runtime.bus import Bus
+from outerloop.runtime.clickhouse import ClickHouse
+from outerloop.runtime.envelope import Delivery
+from outerloop.store import evals
+from outerloop.store.evals import EvalRecord, State
+
+
+class Announcer:
+    """Publishes for draft."""
+
+    def __init__(self, bus: Bus, db: ClickHouse) -> None:
+        self._bus = bus
+        self._db = db
+
+    async def announce(self, record: EvalRecord, cause: Delivery | None) -> None:
+        """Tell how far the eval is; nothing while it is being proven."""
+        content = (record.eval_id, record.content_sha256)
+        match record.state:
+            case State.DRAFTED:
+                await self._bus.publish(eval_drafted(record), because=content, cause=cause)
+            case State.ACCEPTED:
+                await self._bus.publish(eval_accepted(record), because=content, cause=cause)
+            case State.RETIRED:
+                await self._bus.publish(eval_retired(record), because=content, cause=cause)
+            case State.UNDRAFTABLE:
+                await self.park(record, record.reason, cause)
+            case State.LINKED:
+                by = await evals.get(self._db, record.linked_eval)
+                message = eval_linked(record, by.mode_id if by else "")
+                await self._bus.publish(message, because=(record.eval_id, record.linked_eval), cause=cause)
+            case State.PROVING | State.REJECTED:
+                pass
+
+    async def park(self, record: EvalRecord, reason: str, cause: Delivery | None) -> None:
+        """Tell that a mode has no eval, and why."""
+        because = (record.eval_id, record.content_sha256, reason)
+        await self._bus.publish(eval_undraftable(record, reason), because=because, cause=cause)

@@ -1,0 +1,138 @@
+"""Base: the head of an agent's release branch, run again on a draft: it must fail it."""
+
+import logging
+import tempfile
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from pathlib import Path
+
+from outerloop.draft.core.reproduction import Asked, asking
+from outerloop.draft.settings import DraftSettings
+from outerloop.runtime.agentfile import AgentFile, agentfile_at
+from outerloop.runtime.clickhouse import ClickHouse
+from outerloop.runtime.envelope import stable_id
+from outerloop.runtime.errors import OutageError, TrialNotRunError, UserError
+from outerloop.runtime.git import Repository
+from outerloop.store import drafting
+from outerloop.store.drafting import DraftCall
+from outerloop.store.evals import EvalRecord
+from outerloop.store.spending import spent_usd, today
+from outerloop.trial.backend import limits_of, sandbox_of
+from outerloop.trial.environments import environment_for
+from outerloop.trial.run import Trial, TrialSpec, fresh_nonce, run_trial
+from outerloop.trial.sandbox import Sandbox
+
+log = logging.getLogger(__name__)
+
+# So many trials in a row that did not happen are an outage.
+LOST_IN_A_ROW = 3
+_FOUND = {True: "reproduced", False: "not reproduced", None: "not finished"}
+
+
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """What the trials of a commit showed, and what its `outerloop.yaml` says."""
+
+    commit: str
+    terms: AgentFile
+    asked: Asked
+
+
+class Base:
+    """Runs the base of any agent whose repository the settings name."""
+
+    def __init__(self, settings: DraftSettings, db: ClickHouse) -> None:
+        self._settings = settings
+        self._db = db
+        self._sandbox: Sandbox | None = None
+
+    def can_ask(self, agent: str) -> bool:
+        """Whether there is a base to run."""
+        return self._settings.draft_trials > 0 and agent in self._settings.repositories()
+
+    async def ask(self, record: EvalRecord) -> Shown:
+        """Run the base until it is proven to fail the eval, or not to.
+
+        Raises:
+            OutageError: when repository, sandbox, model or ClickHouse is away, or today's budget is spent.
+            UserError: when a person must see to the repository or the settings first.
+        """
+        url, branch = self._settings.repositories()[record.agent]
+        repository = await Repository.open(url, self._settings.cache / "draft" / record.agent)
+        commit = await repository.resolve(branch)
+        if commit is None:
+            raise UserError(f"the repository of {record.agent} has no branch {branch}: push the agent to it")
+        terms = await agentfile_at(repository, commit)
+        await self._check_budget(terms)
+        with tempfile.TemporaryDirectory(prefix="draft-", ignore_cleanup_errors=True) as scratch:
+            tree = Path(scratch) / "tree"
+            await repository.checkout(commit, tree)
+            spec = await self._spec(record, commit, terms, tree)
+            return Shown(commit, terms, await self._run(record, spec))
+
+    async def _run(self, record: EvalRecord, spec: TrialSpec) -> Asked:
+        asked, lost = asking(spec.eval.bar, self._settings.draft_trials), 0
+        ran: list[Trial] = []
+        try:
+            while asked.reproduced is None:
+                try:
+                    ran.append(await self._one(spec, f"{record.eval_id}-{asked.trials}"))
+                except TrialNotRunError as error:
+                    lost += 1
+                    if lost >= LOST_IN_A_ROW:
+                        raise OutageError(f"the base of {record.agent} cannot be run: {error}") from error
+                    continue
+                lost = 0
+                asked = asked.count(passed=ran[-1].passed)
+        finally:
+            if ran:
+                await drafting.insert(self._db, [_paid(record, spec.version, ran, asked)])
+        return asked
+
+    async def _one(self, spec: TrialSpec, name: str) -> Trial:
+        if self._sandbox is None:
+            self._sandbox = sandbox_of(self._settings)
+        # Each trial has a key of its own: nothing of one may reach another.
+        fresh = replace(spec, nonce=fresh_nonce(), trial=stable_id("draft trial", name))
+        return await run_trial(fresh, self._sandbox)
+
+    async def _spec(self, record: EvalRecord, commit: str, terms: AgentFile, tree: Path) -> TrialSpec:
+        key = self._settings.anthropic_api_key
+        return TrialSpec(
+            checkout=tree,
+            version=commit,
+            agent=terms,
+            eval=record.eval,
+            cassette=record.cassette,
+            tools_checkout=tree,
+            environment=await environment_for(terms, tree, self._settings),
+            model_url=self._settings.anthropic_base_url,
+            model_key=key.get_secret_value() if key else "",
+            limits=limits_of(self._settings),
+        )
+
+    async def _check_budget(self, terms: AgentFile) -> None:
+        spent = await spent_usd(self._db, terms.agent, terms.models.values(), today())
+        if spent >= terms.budget.usd_per_day:
+            raise OutageError(
+                f"today's budget of {terms.agent} is spent ({spent:.2f} US dollars): its drafts wait"
+            )
+
+
+def _paid(record: EvalRecord, commit: str, ran: list[Trial], asked: Asked) -> DraftCall:
+    now = datetime.now(UTC)
+    return DraftCall(
+        call_id=stable_id("base", record.eval_id, record.content_sha256, commit, now.isoformat()),
+        agent=record.agent,
+        mode_id=record.mode_id,
+        eval_id=record.eval_id,
+        what="base",
+        model="",
+        prompt="",
+        input_tokens=sum(trial.input_tokens for trial in ran),
+        output_tokens=sum(trial.output_tokens for trial in ran),
+        usd=0.0,
+        seconds=sum(trial.seconds for trial in ran),
+        outcome=f"{_FOUND[asked.reproduced]}: {asked.passed} of {asked.trials} trials of {commit[:12]} pass",
+        at=now,
+    )

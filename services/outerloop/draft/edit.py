@@ -1,0 +1,73 @@
+"""Edit: an eval as a person wrote it anew, proven again on what is recorded."""
+
+from dataclasses import replace
+from datetime import UTC
+
+from outerloop.contracts.v1.eval_pb2 import EvalReviewed
+from outerloop.draft.core.proof import Failing, measured
+from outerloop.draft.evidence import gather
+from outerloop.draft.settings import DraftSettings
+from outerloop.evals.grade import grade
+from outerloop.evals.model import Eval, content_sha256
+from outerloop.runtime.clickhouse import ClickHouse
+from outerloop.runtime.errors import UserError
+from outerloop.store import spans
+from outerloop.store.evals import EvalRecord, Reproduction, State
+from outerloop.trace.neighbours import Crowd
+from outerloop.trace.signal import Signal
+
+
+async def edited(
+    db: ClickHouse, record: EvalRecord, review: EvalReviewed, settings: DraftSettings
+) -> EvalRecord:
+    """The row of the eval as the reviewer wants it: it is run on the base again, and waits for review again.
+
+    Raises:
+        UserError: when it is no eval of this id, agent and mode, or passes on the failure that it is about.
+    """
+    eval_ = checked(record, review.eval_yaml, review.reviewer)
+    content = content_sha256(eval_, record.cassette)
+    anew = replace(
+        record,
+        state=State.PROVING if record.reproduction is not Reproduction.UNASKED else State.DRAFTED,
+        eval_yaml=eval_.to_yaml(),
+        content_sha256=content,
+        reproduction=Reproduction.UNASKED,
+        reason=review.reason,
+        at=review.reviewed_at.ToDatetime(UTC),
+    )
+    source = next(iter(eval_.provenance.source_traces), "")
+    exemplar = (await spans.traces(db, [source])).get(source) if source else None
+    if exemplar is None:
+        return anew
+    if grade(eval_.expect, exemplar).passed:
+        raise UserError(f"as it is now it passes on the failure that it is about, trace {source}")
+    found = await gather(db, record.agent, record.mode_id, settings)
+    sign = Signal(record.signal_kind, record.signal_subject, "", record.span_id)
+    alike = Crowd(found.healthy).like(exemplar)
+    made = measured(Failing(exemplar, sign), eval_.expect, alike, found.failing)
+    return replace(
+        anew,
+        failing_caught=made.failing_caught,
+        failing=made.failing,
+        healthy_passed=made.healthy_passed,
+        healthy=made.healthy,
+        mutants=made.mutants,
+        mutants_killed=made.mutants - len(made.survivors),
+        survivors=tuple(dict.fromkeys(made.survivors)),
+    )
+
+
+def checked(record: EvalRecord, text: str, reviewer: str) -> Eval:
+    """The eval that a person wrote in place of the record's.
+
+    Raises:
+        UserError: naming what is wrong with it.
+    """
+    was, eval_ = record.eval, Eval.from_yaml(text, f"eval {record.eval_id}")
+    for name in ("id", "agent", "mode_id"):
+        if getattr(eval_, name) != getattr(was, name):
+            raise UserError(f"{name}: it must stay {getattr(was, name)!r}, and is {getattr(eval_, name)!r}")
+    drafted_by = was.provenance.drafted_by.partition("; edited by")[0]
+    signed = was.provenance.model_copy(update={"drafted_by": f"{drafted_by}; edited by {reviewer}"})
+    return eval_.model_copy(update={"provenance": signed})

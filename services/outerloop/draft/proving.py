@@ -1,0 +1,97 @@
+"""Proving: drafts that hold on recorded traces are run on the base; beside the handler, as it takes long."""
+
+import asyncio
+import logging
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+
+from outerloop.contracts.v1.failure_pb2 import ModeOpened
+from outerloop.draft.announce import Announcer
+from outerloop.draft.base import Base, Shown
+from outerloop.draft.policy import POLICY, needs_no_review
+from outerloop.draft.record import accepted, shown
+from outerloop.draft.settings import DraftSettings
+from outerloop.runtime.bus import Bus
+from outerloop.runtime.clickhouse import ClickHouse
+from outerloop.runtime.errors import OutageError, OuterloopError, UserError
+from outerloop.runtime.topics import topic_of
+from outerloop.store import evals
+from outerloop.store.evals import EvalRecord, State
+
+log = logging.getLogger(__name__)
+
+LOOK_SECONDS = 1.0
+# What cannot be run is tried again: after so long, so often, and then left to the gate, which asks the same.
+AFTER_OUTAGE = timedelta(seconds=20)
+OUTAGES = 15
+
+
+class Proving:
+    """Asks the base about each draft that this replica holds, one at a time."""
+
+    def __init__(self, settings: DraftSettings, bus: Bus, db: ClickHouse, base: Base) -> None:
+        self._settings = settings
+        self._bus = bus
+        self._db = db
+        self._base = base
+        self._announcer = Announcer(bus, db)
+        # By eval; forgotten with the process, which costs a few tries.
+        self._not_before: dict[str, tuple[datetime, int]] = {}
+
+    async def work(self) -> None:
+        """For as long as the service lives."""
+        while True:
+            await asyncio.sleep(LOOK_SECONDS)
+            try:
+                await self.work_once()
+            except OuterloopError as error:
+                log.warning("drafts wait to be proven: %s", error)
+
+    async def work_once(self) -> None:
+        """Prove the drafts that wait for it."""
+        for record in await evals.of_agent(self._db, "", State.PROVING):
+            until, _ = self._not_before.get(record.eval_id, (datetime.now(UTC), 0))
+            if until <= datetime.now(UTC) and self._bus.holds(topic_of(ModeOpened).name, record.agent):
+                await self._prove(record)
+
+    async def _prove(self, record: EvalRecord) -> None:
+        try:
+            found = await self._base.ask(record)
+        except OutageError as outage:
+            if not self._given_up(record, outage):
+                return
+            proven = self._unasked(record)
+        except UserError as error:
+            log.warning("%s: draft %s is not run on the base: %s", record.agent, record.eval_id, error)
+            proven = self._unasked(record)
+        except Exception:  # what is wrong with one draft, even a bug, must not end the service for others
+            log.exception("%s: draft %s is not run on the base", record.agent, record.eval_id)
+            proven = self._unasked(record)
+        else:
+            proven = await self._judged(record, found)
+        self._not_before.pop(record.eval_id, None)
+        # The row last: nothing is redelivered here, and a crash before it repeats all of this.
+        await self._announcer.announce(proven, None)
+        await evals.insert(self._db, proven)
+
+    def _given_up(self, record: EvalRecord, outage: OutageError) -> bool:
+        _, times = self._not_before.get(record.eval_id, (None, 0))
+        self._not_before[record.eval_id] = (datetime.now(UTC) + AFTER_OUTAGE, times + 1)
+        log.warning("%s: draft %s waits for the base: %s", record.agent, record.eval_id, outage)
+        return times + 1 >= OUTAGES
+
+    @staticmethod
+    def _unasked(record: EvalRecord) -> EvalRecord:
+        return replace(record, state=State.DRAFTED, at=datetime.now(UTC))
+
+    async def _judged(self, record: EvalRecord, found: Shown) -> EvalRecord:
+        """The draft with what the base showed; accepted where the agent's policy needs no review of it."""
+        proven = shown(record, found)
+        if found.terms.review != "auto":
+            return proven
+        known = await evals.of_agent(self._db, record.agent, State.ACCEPTED)
+        before = needs_no_review(proven, known, self._settings.draft_auto_mutants)
+        if before is None:
+            return proven
+        why = f"as {before.reviewer} accepted eval {before.eval_id} for the same sign"
+        return accepted(proven, POLICY, datetime.now(UTC), why)

@@ -1,0 +1,182 @@
+"""Draft runs the base again: real git, a real run of a small agent, real ClickHouse. The bus only listens."""
+
+import sys
+import uuid
+from collections.abc import AsyncIterator
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+import pytest_asyncio
+
+import samples
+from engines.draft import Ear, delivery, record_runs
+from engines.repositories import advance, agent_repository
+from outerloop.contracts.v1.eval_pb2 import (
+    REPRODUCTION_NOT_REPRODUCED,
+    REPRODUCTION_REPRODUCED,
+    EvalAccepted,
+    EvalDrafted,
+)
+from outerloop.contracts.v1.failure_pb2 import ModeOpened
+from outerloop.draft import proving
+from outerloop.draft.app import Drafter
+from outerloop.draft.settings import DraftSettings
+from outerloop.runtime.clickhouse import ClickHouse
+from outerloop.runtime.git import Repository
+from outerloop.store import drafting, evals
+from outerloop.store.evals import EvalRecord, Reproduction, State
+from outerloop.store.migrate import migrate
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+# Answers as prompts/answer.md has it: an agent of one span.
+AGENT = """
+import json, os, sys, time, urllib.request
+
+answer = open("prompts/answer.md").read().strip()
+wish = json.loads(sys.stdin.readline())["messages"]
+said = [{"role": "assistant", "parts": [{"type": "text", "content": answer}]}] if answer else []
+now = str(time.time_ns())
+told = {"gen_ai.operation.name": "invoke_agent", "gen_ai.agent.name": "shop",
+        "gen_ai.input.messages": json.dumps(wish), "gen_ai.output.messages": json.dumps(said)}
+attributes = [{"key": k, "value": {"stringValue": v}} for k, v in told.items()]
+span = {"traceId": "ab" * 16, "spanId": "12" * 8, "name": "run", "startTimeUnixNano": now,
+        "endTimeUnixNano": now, "attributes": attributes}
+body = json.dumps({"resourceSpans": [{"scopeSpans": [{"spans": [span]}]}]}).encode()
+url = os.environ["OTEL_EXPORTER_OTLP_ENDPOINT"] + "/v1/traces"
+urllib.request.urlopen(urllib.request.Request(url, body, {"content-type": "application/json"})).read()
+print(json.dumps({"answer": answer}))
+"""
+TERMS = "agent: {agent}\nrun: [python, -S, agent.py]\nmutable: [prompts/**]\nreview: {review}\n"
+ASKED = "Where is my parcel 17?"
+
+
+class World:
+    """An agent that says nothing, its repository, and the service that drafts for it."""
+
+    def __init__(self, agent: str, remote: Repository, settings: DraftSettings, db: ClickHouse) -> None:
+        self.agent, self.remote, self.db, self.bus = agent, remote, db, Ear()
+        self.drafter = Drafter(settings, self.bus, db)
+
+    async def opens(self, name: str) -> EvalRecord:
+        mode = f"{self.agent}-{name}"
+        failing = [samples.run(n, ASKED, answer="", agent=self.agent) for n in numbers(3)]
+        healthy = [samples.run(n, ASKED, answer="At the depot.", agent=self.agent) for n in numbers(4)]
+        await record_runs(self.db, failing, mode=mode)
+        await record_runs(self.db, healthy)
+        opened = ModeOpened(mode_id=mode, agent=self.agent, title="no answer")
+        await self.drafter.handle([delivery(opened, mode)])
+        return next(r for r in await evals.of_agent(self.db, self.agent) if r.mode_id == mode)
+
+    async def proven(self, record: EvalRecord) -> EvalRecord:
+        await self.drafter.proving.work_once()
+        now = await evals.get(self.db, record.eval_id)
+        assert now is not None
+        return now
+
+
+def numbers(count: int) -> list[int]:
+    return [uuid.uuid4().int % 10**8 for _ in range(count)]
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def engine(chdb: str) -> AsyncIterator[tuple[ClickHouse, dict[str, Any]]]:
+    where: dict[str, Any] = {"clickhouse": chdb, "clickhouse_database": f"draft_{uuid.uuid4().hex[:8]}"}
+    await migrate(DraftSettings(**where))
+    db = ClickHouse(DraftSettings(**where))
+    yield db, where
+    await db.close()
+
+
+async def world_of(
+    engine: tuple[ClickHouse, dict[str, Any]], folder: Path, *, answer: str = "", review: str = "required"
+) -> World:
+    db, where = engine
+    agent = f"agent-{uuid.uuid4().hex[:8]}"
+    files = {
+        "outerloop.yaml": TERMS.format(agent=agent, review=review).encode(),
+        "agent.py": AGENT.encode(),
+        "prompts/answer.md": answer.encode(),
+    }
+    remote, _ = await agent_repository(folder, files)
+    more: dict[str, Any] = {
+        "agents": f"{agent}={folder / 'remote'}",
+        "cache": folder / "draft",
+        "sandbox": "none",
+        "draft_auto_mutants": 0.5,  # that an answer is a refusal is nothing that this eval looks at
+    }
+    settings = DraftSettings(**where, **more | {"agent_environment": Path(sys.prefix)})
+    return World(agent, remote, settings, db)
+
+
+async def test_a_draft_that_the_base_fails_reproduces(engine: Any, tmp_path: Path) -> None:
+    world = await world_of(engine, tmp_path)
+    record = await world.opens("m1")
+    assert (record.state, world.bus.heard) == (State.PROVING, [])  # nobody looks at it yet
+    found = await world.proven(record)
+    assert (found.state, found.reproduction) == (State.DRAFTED, Reproduction.REPRODUCED)
+    assert (found.base_passed, found.base_trials) == (0, 6)
+    assert found.base_commit == await world.remote.resolve("main")
+    (said,) = world.bus.said
+    assert isinstance(said, EvalDrafted)
+    assert (said.proof.reproduction, said.proof.base_trials) == (REPRODUCTION_REPRODUCED, 6)
+    (paid,) = await drafting.of_mode(world.db, record.mode_id)
+    assert paid.outcome.startswith("reproduced: 0 of 6 trials")
+    await world.drafter.proving.work_once()
+    assert len(world.bus.said) == 1
+
+
+async def test_a_draft_that_the_base_passes_never_gates(engine: Any, tmp_path: Path) -> None:
+    world = await world_of(engine, tmp_path, answer="At the depot.")
+    found = await world.proven(await world.opens("m1"))
+    assert (found.state, found.reproduction) == (State.DRAFTED, Reproduction.NOT_REPRODUCED)
+    assert not replace(found, state=State.ACCEPTED).gates
+    (said,) = world.bus.said
+    assert isinstance(said, EvalDrafted)
+    assert said.proof.reproduction == REPRODUCTION_NOT_REPRODUCED
+
+
+async def test_where_the_repository_is_not_as_it_must_be_the_gate_will_ask(
+    engine: Any, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    world = await world_of(engine, tmp_path)
+    await advance(world.remote, {"outerloop.yaml": b"agent: [\n"})
+    found = await world.proven(await world.opens("m1"))
+    assert (found.state, found.reproduction) == (State.DRAFTED, Reproduction.UNASKED)
+    assert "is not run on the base: outerloop.yaml at" in caplog.text
+
+
+async def test_an_outage_is_waited_for_and_not_for_ever(
+    engine: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world = await world_of(engine, tmp_path)
+    record = await world.opens("m1")
+    (tmp_path / "remote").rename(tmp_path / "away")
+    monkeypatch.setattr(proving, "AFTER_OUTAGE", timedelta(0))
+    monkeypatch.setattr(proving, "OUTAGES", 3)
+    states = [(await world.proven(record)).state for _ in range(3)]
+    assert states == [State.PROVING, State.PROVING, State.DRAFTED]
+
+
+async def test_the_policy_accepts_what_a_person_has_accepted_the_like_of(engine: Any, tmp_path: Path) -> None:
+    world = await world_of(engine, tmp_path, review="auto")
+    first = await world.proven(await world.opens("m1"))
+    assert first.state is State.DRAFTED  # nobody has accepted one on that sign
+    await evals.insert(world.db, replace(first, state=State.ACCEPTED, reviewer="ada", eval_yaml=other(first)))
+    second = await world.proven(await world.opens("m2"))
+    assert (second.state, second.reviewer) == (State.ACCEPTED, "review: auto")
+    assert second.reason == f"as ada accepted eval {first.eval_id} for the same sign"
+    assert second.eval.provenance.accepted_by == "review: auto"
+    assert isinstance(world.bus.said[-1], EvalAccepted)
+
+
+def other(record: EvalRecord) -> str:
+    """Its text with a source that is not recorded: it can catch no other mode."""
+    eval_ = record.eval
+    provenance = eval_.provenance.model_copy(
+        update={"source_traces": ("f" * 32,), "accepted_at": datetime.now(UTC)}
+    )
+    return eval_.model_copy(update={"provenance": provenance}).to_yaml()
