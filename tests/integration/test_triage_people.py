@@ -34,7 +34,8 @@ from outerloop.contracts.v1.mode_pb2 import (
     Ruling,
 )
 from outerloop.contracts.v1.release_pb2 import EvalReopened
-from outerloop.evals.model import Answered, Cassette, Eval, Provenance, content_sha256
+from outerloop.evals.expect.answer import Answered
+from outerloop.evals.model import Cassette, Eval, Provenance, content_sha256
 from outerloop.runtime.topics import dead_letter_topic, topic_of
 from outerloop.store import evals, evaluations, labels, modes, verdicts
 from outerloop.trace.evaluation import evaluations_of

@@ -25,7 +25,8 @@ from engines.repositories import AGENT, agent_repository
 from outerloop.cli import kafka
 from outerloop.contracts.v1.change_pb2 import ChangeProposed
 from outerloop.dev.messages_api import Dice, Reply, serving
-from outerloop.evals.model import Answered, Cassette, Eval, Provenance, content_sha256
+from outerloop.evals.expect.answer import Answered
+from outerloop.evals.model import Cassette, Eval, Provenance, content_sha256
 from outerloop.propose.memory import repeated
 from outerloop.runtime.clickhouse import ClickHouse
 from outerloop.runtime.settings import Settings
