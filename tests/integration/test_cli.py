@@ -116,6 +116,7 @@ def shell(broker: str, chdb: str) -> Shell:
         clickhouse_database=f"cli_{uuid.uuid4().hex[:8]}",
         settle_seconds="0.5",
         otlp_http_port="0",
+        otlp_grpc_port="0",
     )
     assert len(one.json("migrate")["applied"]) >= 7
     assert one.json("migrate") == {"applied": []}

@@ -141,3 +141,34 @@ def test_a_certificate_that_cannot_be_read_is_named(monkeypatch: pytest.MonkeyPa
     monkeypatch.setenv("OUTERLOOP_KAFKA_CA", str(tmp_path / "ca.pem"))
     with pytest.raises(UserError, match="OUTERLOOP_KAFKA_CA"):
         load(Settings).kafka_client_options()
+
+
+@pytest.mark.parametrize("host", ["0.0.0.0", "::", "10.1.2.3", "ingest.example.org"])  # noqa: S104 - it is refused
+def test_otlp_is_not_received_from_others_without_a_token(monkeypatch: pytest.MonkeyPatch, host: str) -> None:
+    monkeypatch.setenv("OUTERLOOP_OTLP_HOST", host)
+    with pytest.raises(UserError, match=f"^OUTERLOOP_OTLP_HOST: {host} can be .* set OUTERLOOP_OTLP_TOKEN"):
+        load(IngestSettings)
+    monkeypatch.setenv("OUTERLOOP_OTLP_TOKEN", " , ")
+    with pytest.raises(UserError):
+        load(IngestSettings)
+    monkeypatch.setenv("OUTERLOOP_OTLP_TOKEN", "secret")
+    assert load(IngestSettings).tokens() == ["secret"]
+    assert "secret" not in repr(load(IngestSettings))
+    monkeypatch.delenv("OUTERLOOP_OTLP_TOKEN")
+    monkeypatch.setenv("OUTERLOOP_OTLP_HTTP_PORT", "0")
+    monkeypatch.setenv("OUTERLOOP_OTLP_GRPC_PORT", "0")
+    assert load(IngestSettings).tokens() == []
+
+
+def test_a_certificate_and_its_key_go_together(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    file = tmp_path / "x.pem"
+    monkeypatch.setenv("OUTERLOOP_OTLP_TLS_CERTIFICATE", str(file))
+    with pytest.raises(UserError, match=r"^OUTERLOOP_OTLP_TLS_CERTIFICATE: .*does not point to a file"):
+        load(IngestSettings)
+    file.write_text("")
+    with pytest.raises(UserError, match="OUTERLOOP_OTLP_TLS_KEY go together"):
+        load(IngestSettings)
+    monkeypatch.delenv("OUTERLOOP_OTLP_TLS_CERTIFICATE")
+    monkeypatch.setenv("OUTERLOOP_OTLP_TLS_CLIENT_CA", str(file))
+    with pytest.raises(UserError, match="OUTERLOOP_OTLP_TLS_CLIENT_CA needs"):
+        load(IngestSettings)

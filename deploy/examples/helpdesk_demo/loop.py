@@ -103,7 +103,6 @@ class Demo:
         env = {
             "OUTERLOOP_AGENTS": f"helpdesk={self._remote}",
             "OUTERLOOP_CACHE": str(self._data / "cache"),
-            "OUTERLOOP_OTLP_HTTP_PORT": str(self._otlp_port()),
             "OUTERLOOP_SETTLE_SECONDS": "1.5",
             "OUTERLOOP_MODE_OPENS_AT": "6",
             "OUTERLOOP_GATE_SITTINGS": "1",  # nobody waits for hours before a screen

@@ -27,14 +27,17 @@ def dev(
     kafka_port: Annotated[int, typer.Option(help="Kafka listens here")] = 9092,
     clickhouse_port: Annotated[int, typer.Option(help="ClickHouse listens here")] = 8123,
     otlp_port: Annotated[int, typer.Option(help="OTLP/HTTP is received here")] = 4318,
+    otlp_grpc_port: Annotated[int, typer.Option(help="OTLP/gRPC is received here")] = 4317,
     as_json: AsJson = False,
 ) -> None:
     """Start Kafka (Tansu), ClickHouse (chDB) and the five services on this machine; Ctrl-C stops them all."""
     from outerloop.dev.stack import Stack, StackError  # noqa: PLC0415 - the other commands need no stack
     from outerloop.dev.stack.local import Addresses, ScriptedModel, local_stack  # noqa: PLC0415
 
-    addresses = Addresses.choose(broker=kafka_port, clickhouse=clickhouse_port)
-    env = {"OUTERLOOP_OTLP_HTTP_PORT": str(otlp_port), "OUTERLOOP_CACHE": str(folder.resolve() / "cache")}
+    addresses = Addresses.choose(
+        broker=kafka_port, clickhouse=clickhouse_port, otlp=otlp_port, otlp_grpc=otlp_grpc_port
+    )
+    env = {"OUTERLOOP_CACHE": str(folder.resolve() / "cache")}
     if agent:
         env["OUTERLOOP_AGENTS"] = ",".join(agent)
     if script:
@@ -52,6 +55,7 @@ def dev(
                 "kafka": addresses.kafka,
                 "clickhouse": addresses.clickhouse,
                 "otlp_http": f"http://127.0.0.1:{otlp_port}",
+                "otlp_grpc": f"127.0.0.1:{otlp_grpc_port}",
                 "logs": str(stack.logs),
                 "model": "a script" if script else _live_model(),
             }

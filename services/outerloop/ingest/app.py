@@ -9,7 +9,7 @@ from itertools import chain
 
 from outerloop.contracts.v1.trace_pb2 import TraceSettled
 from outerloop.ingest.core.quiet import Patience, Tracker
-from outerloop.ingest.receiver import receiver
+from outerloop.ingest.receiver import receivers
 from outerloop.ingest.settings import IngestSettings
 from outerloop.runtime import metrics
 from outerloop.runtime.bus import Bus
@@ -71,8 +71,8 @@ class Ingest:
                 await self._announce(due[start : start + _AT_A_TIME])
 
     async def receive(self) -> None:
-        """Take OTLP over HTTP for as long as the service lives."""
-        async with receiver(self._bus, self._settings.otlp_host, self._settings.otlp_http_port):
+        """Take OTLP over gRPC and HTTP for as long as the service lives."""
+        async with receivers(self._bus, self._settings):
             await asyncio.Event().wait()
 
     async def _announce(self, trace_ids: list[str]) -> None:

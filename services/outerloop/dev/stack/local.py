@@ -13,7 +13,7 @@ from outerloop.dev.stack.process import Process
 from outerloop.dev.stack.supervisor import Stack
 
 SERVICES = ("ingest", "triage", "draft", "propose", "gate")
-_NAMES = ("broker", "clickhouse", "model", "otlp", *SERVICES)
+_NAMES = ("broker", "clickhouse", "model", "otlp", "otlp_grpc", *SERVICES)
 
 
 @dataclass(frozen=True)
@@ -63,6 +63,8 @@ class Addresses:
             # A dead member keeps Tansu's group waiting for about twice this.
             "OUTERLOOP_KAFKA_SESSION_TIMEOUT_MS": "6000",
             "OUTERLOOP_CLICKHOUSE": self.clickhouse,
+            "OUTERLOOP_OTLP_HTTP_PORT": str(self.ports["otlp"]),
+            "OUTERLOOP_OTLP_GRPC_PORT": str(self.ports["otlp_grpc"]),
         }
 
 
