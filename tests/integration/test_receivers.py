@@ -40,6 +40,7 @@ from engines.embedded import Tansu
 from engines.kafka import ApacheKafka, missing
 from engines.server import Server, free_port
 from outerloop.cli import kafka
+from outerloop.ingest.cleaning import Cleaner
 from outerloop.ingest.receiver import intake, receivers
 from outerloop.ingest.settings import IngestSettings
 from outerloop.runtime.bus import Bus
@@ -118,7 +119,7 @@ async def listening(broker: Any, **settings: Any) -> AsyncIterator[Receivers]:
     }
     own = IngestSettings(**(where | settings))
     await kafka.create_topics(own, {OTLP_SPANS: 2, OTLP_LOGS: 1}, 1)
-    async with Bus(own, "ingest") as bus, receivers(bus, own):
+    async with Bus(own, "ingest") as bus, receivers(bus, own, Cleaner(own)):
         yield Receivers(own, broker)
 
 
@@ -322,6 +323,16 @@ async def test_what_will_be_left_out_is_said(there: Receivers) -> None:
     for answer in (await there.call(body, LOGS), (await there.post(body, path="/v1/logs"))[1]):
         logs = ExportLogsServiceResponse.FromString(answer).partial_success
         assert logs.rejected_log_records == 1
+
+
+async def test_secrets_do_not_reach_kafka(there: Receivers) -> None:
+    secret = "gh" + "p_" + "a1" * 18
+    run = samples.run(941, f"my token is {secret}")
+    assert await there.call(run.SerializeToString()) == b""
+    as_json = json.dumps({"resourceSpans": [{"scopeSpans": [{"spans": [{"name": secret}]}]}]})
+    assert (await there.post(as_json.encode(), JSON))[0] == 200
+    assert all(secret.encode() not in record.value for record in await there.records())
+    assert any("my token is [github-token:" in str(span) for span in await there.spans(941))
 
 
 async def test_an_empty_request_is_a_success(there: Receivers) -> None:

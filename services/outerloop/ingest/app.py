@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from itertools import chain
 
 from outerloop.contracts.v1.trace_pb2 import TraceSettled
+from outerloop.ingest.cleaning import Cleaner
 from outerloop.ingest.core.quiet import Patience, Tracker
 from outerloop.ingest.receiver import receivers
 from outerloop.ingest.settings import IngestSettings
@@ -35,6 +36,7 @@ class Ingest:
 
     def __init__(self, settings: IngestSettings, bus: Bus, db: ClickHouse) -> None:
         self._settings = settings
+        self._cleaner = Cleaner(settings)
         self._bus = bus
         self._db = db
         patience = Patience(settings.settle_seconds, settings.settle_rootless_seconds)
@@ -44,8 +46,16 @@ class Ingest:
     async def store(self, batch: Sequence[Delivery]) -> None:
         """Store the spans and evaluation results of these records; an invalid one costs only itself."""
         values = [(d, d.value) for d in batch if d.value]
-        traces = [(d, *read_spans(decode_traces(v))) for d, v in values if d.topic == OTLP_SPANS]
-        logs = [(d, *read_evaluations(decode_logs(v))) for d, v in values if d.topic == OTLP_LOGS]
+        traces = [
+            (d, *read_spans(decode_traces(self._cleaner.traces(v))))
+            for d, v in values
+            if d.topic == OTLP_SPANS
+        ]
+        logs = [
+            (d, *read_evaluations(decode_logs(self._cleaner.logs(v))))
+            for d, v in values
+            if d.topic == OTLP_LOGS
+        ]
         found = [span for _, spans_of_record, _ in traces for span in spans_of_record]
         results = [result for _, results_of_record, _ in logs for result in results_of_record]
         stored_at = datetime.now(UTC)
@@ -72,7 +82,7 @@ class Ingest:
 
     async def receive(self) -> None:
         """Take OTLP over gRPC and HTTP for as long as the service lives."""
-        async with receivers(self._bus, self._settings):
+        async with receivers(self._bus, self._settings, self._cleaner):
             await asyncio.Event().wait()
 
     async def _announce(self, trace_ids: list[str]) -> None:

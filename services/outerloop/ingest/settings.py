@@ -3,11 +3,19 @@
 import ipaddress
 from typing import Annotated, Self
 
-from pydantic import Field, FilePath, SecretStr, model_validator
+from pydantic import AfterValidator, Field, FilePath, SecretStr, model_validator
 
 from outerloop.runtime.settings import Settings
 
 _MIB = 1024 * 1024
+REDACTABLE = {"credentials", "cards", "emails", "phones"}
+
+
+def _kinds(text: str) -> str:
+    kinds = {part.strip() for part in text.split(",")}
+    if not kinds <= REDACTABLE | {"none"} or ("none" in kinds and len(kinds) > 1):
+        raise ValueError(f"must be none, or some of {', '.join(sorted(REDACTABLE))}")
+    return text
 
 
 class IngestSettings(Settings):
@@ -42,6 +50,25 @@ class IngestSettings(Settings):
     otlp_pending_bytes: Annotated[
         int, Field(ge=_MIB, description="of requests that Kafka does not have yet; more must come again")
     ] = 256 * _MIB
+
+    redact: Annotated[
+        str,
+        AfterValidator(_kinds),
+        Field(description="what is replaced before it is stored: credentials,cards,emails,phones, or none"),
+    ] = "credentials"
+    redact_phone_regions: Annotated[
+        str,
+        Field(
+            pattern=r"^([A-Z]{2}(,[A-Z]{2})*)?$", description="where phone numbers without + are from: US,DE"
+        ),
+    ] = ""
+    redact_key: Annotated[
+        SecretStr,
+        Field(description="makes placeholders that nobody else can guess; the same for all replicas"),
+    ] = SecretStr("")
+    redact_rules: Annotated[
+        FilePath | None, Field(description="YAML; patterns: {NAME: REGEX}, names: [ATTRIBUTE], of your own")
+    ] = None
 
     def tokens(self) -> list[str]:
         """The bearer tokens of which one is asked for; none: no token is."""

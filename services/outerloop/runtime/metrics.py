@@ -7,6 +7,7 @@ RETRIES = Counter("outerloop_retries_total", "attempts beyond the first", ["grou
 WAITING = Gauge("outerloop_waiting", "1 while a handler waits for an outage to end", ["group"])
 SPANS = Counter("outerloop_spans_stored_total", "spans written to ClickHouse", [])
 REFUSED = Counter("outerloop_spans_refused_total", "spans and evaluation results left out", ["reason"])
+REDACTED = Counter("outerloop_redacted_total", "what was replaced before it was stored", ["kind"])
 OTLP_PENDING = Gauge("outerloop_otlp_pending_bytes", "of requests that Kafka does not have yet", [])
 OTLP_BUSY = Counter("outerloop_otlp_busy_total", "requests told to come again, for want of memory", [])
 TRACES = Counter("outerloop_traces_total", "traces judged, by verdict", ["verdict"])

@@ -12,6 +12,7 @@ from typing import Self
 
 from google.protobuf.message import Message
 
+from outerloop.ingest.cleaning import Cleaner
 from outerloop.ingest.core.pieces import Piece, pieces
 from outerloop.ingest.receiver.memory import Memory, Room
 from outerloop.ingest.receiver.signals import Signal
@@ -38,9 +39,10 @@ _LARGE_BYTES = 256 * 1024
 class Intake:
     """Takes requests in, as a context manager: what is being sent at its end is not waited for."""
 
-    def __init__(self, bus: Bus, settings: IngestSettings) -> None:
+    def __init__(self, bus: Bus, settings: IngestSettings, cleaner: Cleaner) -> None:
         self.most = settings.otlp_max_bytes
         self._bus = bus
+        self._cleaner = cleaner
         self._tokens = [_digest(token) for token in settings.tokens()]
         self._memory = Memory(max(settings.otlp_pending_bytes, self.most))
         self._sending: set[asyncio.Future[list[Refusal]]] = set()
@@ -85,9 +87,9 @@ class Intake:
         """
         room.shrink(len(body))
         if len(body) > _LARGE_BYTES:
-            parts, refused = await asyncio.to_thread(_prepare, signal, body)
+            parts, refused = await asyncio.to_thread(self._prepare, signal, body)
         else:
-            parts, refused = _prepare(signal, body)
+            parts, refused = self._prepare(signal, body)
         sending = asyncio.ensure_future(self._send(signal, parts))
         self._sending.add(sending)
         sending.add_done_callback(self._forget)
@@ -96,6 +98,14 @@ class Intake:
         if not done:
             raise OutageError(f"Kafka has not taken this within {_KAFKA_SECONDS:g} s; please send it again")
         return signal.answer(refused + sending.result())
+
+    def _prepare(self, signal: Signal, body: bytes) -> tuple[list[Piece], list[Refusal]]:
+        # Redacted here too, and not only before it is stored: what need not be on Kafka is not.
+        request = signal.decode(signal.clean(self._cleaner)(body))
+        # What is invalid goes on as well: it is left out, counted and logged where all spans come by.
+        refused = signal.invalid(request)
+        names = signal.names
+        return list(pieces(request, names.groups, names.scopes, names.items, _PIECE_BYTES)), refused
 
     async def _send(self, signal: Signal, parts: list[Piece]) -> list[Refusal]:
         """Have all pieces on Kafka; for each item that it never takes, a refusal."""
@@ -118,14 +128,6 @@ class Intake:
         self._sending.discard(sending)
         if not sending.cancelled():
             sending.exception()  # read, as the one who asked may have gone
-
-
-def _prepare(signal: Signal, body: bytes) -> tuple[list[Piece], list[Refusal]]:
-    request = signal.decode(body)
-    # What is invalid goes on as well: it is left out, counted and logged where all spans come by.
-    refused = signal.invalid(request)
-    names = signal.names
-    return list(pieces(request, names.groups, names.scopes, names.items, _PIECE_BYTES)), refused
 
 
 def _digest(token: str) -> bytes:

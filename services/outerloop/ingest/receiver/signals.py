@@ -22,6 +22,7 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import (
     ExportTraceServiceResponse,
 )
 
+from outerloop.ingest.cleaning import Cleaner
 from outerloop.runtime.topics import OTLP_LOGS, OTLP_SPANS
 from outerloop.trace.evaluation import read_evaluations
 from outerloop.trace.otlp import (
@@ -55,6 +56,7 @@ class Signal:
     path: str
     service: str
     names: Names
+    clean: Callable[[Cleaner], Callable[[bytes], bytes]]
     decode: Callable[[bytes], Any]
     invalid: Callable[[Any], list[Refusal]]
     answer: Callable[[list[Refusal]], Message]
@@ -102,6 +104,7 @@ SIGNALS = (
         path="/v1/traces",
         service=TRACES.services_by_name["TraceService"].full_name,
         names=Names("resource_spans", "scope_spans", "spans"),
+        clean=lambda cleaner: cleaner.traces,
         decode=decode_traces,
         invalid=_invalid_spans,
         answer=_traces,
@@ -111,6 +114,7 @@ SIGNALS = (
         path="/v1/logs",
         service=LOGS.services_by_name["LogsService"].full_name,
         names=Names("resource_logs", "scope_logs", "log_records"),
+        clean=lambda cleaner: cleaner.logs,
         decode=decode_logs,
         invalid=_invalid_logs,
         answer=_logs,
