@@ -5,11 +5,11 @@ UV := $(BIN)/uv
 PROTOS := $(shell find proto -name '*.proto')
 EXAMPLES := helpdesk helpdesk_model helpdesk_traffic helpdesk_demo
 
-.PHONY: help setup demo test check bench-draft bench-gate bench-life format proto lock clean
+.PHONY: $(shell sed -n 's/^\([a-z-]*\):.*\#\#.*/\1/p' Makefile)
 .DEFAULT_GOAL := help
 
 help: ## what there is
-	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:[^#]*##/\t/' | expand -t 12
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:[^#]*##/\t/' | expand -t 16
 
 setup: $(VENV)/.ready ## a virtual environment with locked dependencies and embedded engines
 
@@ -41,6 +41,22 @@ check: setup ## every gate on the code: lint, types, layers, contracts, lock fil
 bench-draft: setup ## evals drafted from half of recorded traces, measured on the other (ARGS="--traces FOLDER")
 	PYTHONPATH=tests $(BIN)/python -m bench.bench_draft $(ARGS)
 
+# What the image holds: the same versions, without engines, demo and tools of development.
+IMAGE_LOCK := --quiet pyproject.toml --extra gate --group image --constraint requirements.lock --no-annotate --universal \
+  --python-version 3.11 --generate-hashes --no-header
+TOOLS := .cache/tools
+deploy-tools: ## Helm (built by Go) and promtool (Debian's), where they can be had
+	@mkdir -p $(TOOLS)
+	@test -x $(TOOLS)/helm || ! command -v go > /dev/null || GOBIN=$(CURDIR)/$(TOOLS) go install helm.sh/helm/v3/cmd/helm@v3.22.0
+	@command -v promtool > /dev/null || test "$$(id -u)" != 0 || ! command -v apt-get > /dev/null || \
+	  { apt-get update -qq && apt-get install -qq --no-install-recommends prometheus > /dev/null; }
+
+test-deploy: setup deploy-tools ## chart, alerts, dashboards, image: one line a check, one JSON line at the end
+	$(BIN)/python tests/deploy $(ARGS)
+
+chart: setup ## what the chart takes from the contracts
+	$(BIN)/outerloop topics --json > deploy/helm/outerloop/files/topics.json
+
 bench-gate: setup ## the gate's statistics beside naive rules (ARGS="--share .05" is short)
 	$(BIN)/python tests/bench/bench_gate.py $(ARGS)
 
@@ -62,6 +78,9 @@ check-drift: setup # what is generated must be what its source says
 	@cp requirements.lock .cache/drift/requirements.lock
 	@$(UV) pip compile --quiet pyproject.toml --all-extras --group dev --universal --python-version 3.11 \
 	  --generate-hashes --no-header --output-file .cache/drift/requirements.lock
+	@cp deploy/image.lock .cache/drift/image.lock
+	@$(UV) pip compile $(IMAGE_LOCK) --output-file .cache/drift/image.lock
+	@diff deploy/image.lock .cache/drift/image.lock || { echo "deploy/image.lock is stale: run make lock"; exit 1; }
 	@diff requirements.lock .cache/drift/requirements.lock \
 	  || { echo "requirements.lock is not what pyproject.toml asks for: run make lock"; exit 1; }
 
@@ -77,6 +96,7 @@ proto: setup ## generate Python from proto/
 lock: setup ## resolve dependencies again, after pyproject.toml changed
 	$(UV) pip compile --quiet pyproject.toml --all-extras --group dev --universal --python-version 3.11 \
 	  --generate-hashes --no-header --output-file requirements.lock
+	$(UV) pip compile $(IMAGE_LOCK) --output-file deploy/image.lock
 
 clean: ## forget environment, caches and local data
 	rm -rf $(VENV) .cache .outerloop .mypy_cache .ruff_cache .pytest_cache

@@ -79,13 +79,18 @@ def topics(
             "configs": spec.configs,
             "writer": spec.writer,
             "readers": readers[spec.name],
+            "groups": {
+                name: f"outerloop-{getattr(app, 'GROUPS', {}).get(spec.name, name)}"
+                for name, app in apps.items()
+                if spec.name in app.CONSUMES
+            },
             "hear": [name for name, app in apps.items() if spec.name in getattr(app, "HEARS", ())],
             "dead_letters": [dead_letter_topic(spec.name, reader) for reader in readers[spec.name]],
             "purpose": spec.purpose,
         }
         for spec in specs
     ]
-    extra = {"dead_letters", "hear", "configs"}
+    extra = {"dead_letters", "hear", "configs", "groups"}
     shown = rows if as_json else [{k: v for k, v in row.items() if k not in extra} for row in rows]
     output.report(shown, as_json=as_json, empty="no topics")
 

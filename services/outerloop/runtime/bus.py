@@ -37,6 +37,7 @@ from google.protobuf.message import Message
 from outerloop.runtime.delivery import Deliverer, Handler, Limits
 from outerloop.runtime.envelope import Delivery, headers_for, key_of, stable_id
 from outerloop.runtime.errors import OutageError, PoisonError
+from outerloop.runtime.lag import Lag
 from outerloop.runtime.settings import Settings
 from outerloop.runtime.topics import dead_letter_topic, topic_of
 
@@ -48,6 +49,7 @@ MAX_POLL_INTERVAL_MS = 24 * 3600 * 1000
 # For a handler to clean up once it is cancelled: well below what supervisors give a process, 10 s and more.
 STOP_SECONDS = 5.0
 _HEARD_AT_ONCE = 500
+_LAG_SECONDS = 5.0  # between two looks
 # How long a broker may keep a fetch that finds nothing. Kafka answers as soon as there is something; the
 # embedded broker only looks every quarter of it, so that a record is as much later.
 FETCH_WAIT_MS = 500
@@ -81,7 +83,8 @@ class Bus:
         self._deliverers: list[Deliverer] = []
         self._needed: set[str] = set()
         self._there: set[str] = set()
-        self._subscribers: list[Any] = []  # FastStream does not export their class
+        # FastStream does not export the class of the first.
+        self._subscribers: list[tuple[Any, Lag]] = []
         self._broker = KafkaBroker(
             settings.kafka,
             client_id=f"outerloop-{group}",
@@ -114,7 +117,7 @@ class Bus:
 
     async def __aexit__(self, *exc: object) -> None:
         """Cancel what is being handled, which can be done again, and close the connections."""
-        working = [task for subscriber in self._subscribers for task in subscriber.tasks]
+        working = [task for subscriber, _ in self._subscribers for task in subscriber.tasks]
         for task in working:
             task.cancel()
         if working:
@@ -144,6 +147,7 @@ class Bus:
         self._deliverers.append(deliverer)
         self._needed |= {*topics, *(dead_letter_topic(topic, self.group) for topic in topics)}
         instance = self._settings.kafka_instance
+        lag = Lag(group or self.group)
         subscriber = self._broker.subscriber(
             *topics,
             group_id=f"outerloop-{group or self.group}",
@@ -177,9 +181,10 @@ class Bus:
                     self.failed.set_exception(error)
                 await asyncio.Event().wait()  # take nothing more: the service is being stopped
             await message.ack()
+            lag.handled(records)
 
         subscriber(consume)
-        self._subscribers.append(subscriber)
+        self._subscribers.append((subscriber, lag))
 
     def listen(
         self, topics: Sequence[str], hear: Callable[[Delivery], None], *, wait_ms: int = FETCH_WAIT_MS
@@ -208,12 +213,20 @@ class Bus:
 
         subscriber(consume)
 
+    async def watch_lag(self) -> None:
+        """Keep the gauges of lag up to date, for as long as the service lives."""
+        while True:
+            for subscriber, lag in self._subscribers:
+                with contextlib.suppress(KafkaError):  # partitions change hands
+                    await lag.observe(subscriber.consumer)
+            await asyncio.sleep(_LAG_SECONDS)
+
     def holds(self, topic: str, key: str) -> bool:
         """Whether records of `topic` with this key come to this process: the partition is assigned to it.
 
         For work that no record announces, so that of several replicas one does it. False in a rebalance.
         """
-        for subscriber in self._subscribers:
+        for subscriber, _ in self._subscribers:
             consumer = subscriber.consumer
             partitions = consumer.partitions_for_topic(topic) if consumer else None
             if consumer and partitions:

@@ -68,6 +68,8 @@ class Deliverer:
         self._recent: deque[bool] = deque(maxlen=limits.flood_window)
         # By name: what was not committed comes again when partitions change hands, and counts once.
         self._held: dict[str, tuple[Delivery, Exception, int]] = {}
+        for outcome in ("handled", "dead-lettered"):
+            metrics.RECORDS.labels(group, outcome)  # from zero, so that the first one is a rise
 
     async def deliver(self, batch: Sequence[Delivery]) -> None:
         """Handle the batch, and hold back the letters of what failed.

@@ -5,6 +5,12 @@ from prometheus_client import Counter, Gauge
 RECORDS = Counter("outerloop_records_total", "Kafka records by what became of them", ["group", "outcome"])
 RETRIES = Counter("outerloop_retries_total", "attempts beyond the first", ["group"])
 WAITING = Gauge("outerloop_waiting", "1 while a handler waits for an outage to end", ["group"])
+LAG = Gauge("outerloop_lag_records", "records that this replica has still to handle", ["group", "topic"])
+LAG_SECONDS = Gauge(
+    "outerloop_lag_seconds",
+    "age, at most, of the oldest record that waits for it",
+    ["group", "topic"],
+)
 SPANS = Counter("outerloop_spans_stored_total", "spans written to ClickHouse", [])
 REFUSED = Counter("outerloop_spans_refused_total", "spans and evaluation results left out", ["reason"])
 REDACTED = Counter("outerloop_redacted_total", "what was replaced before it was stored", ["kind"])

@@ -46,7 +46,7 @@ async def run(settings: Settings, name: str, wire: Wire) -> None:
         try:
             health.ready = True
             log.info("%s is ready", name)
-            await _until_stopped(bus, background, stop)
+            await _until_stopped(bus, (*background, bus.watch_lag), stop)
         finally:
             health.ready = False
             await bus.__aexit__(None, None, None)

@@ -56,6 +56,8 @@ class Sentinel:
         self._db = db
         self._rows = Rows(db)
         self._runner = runner
+        for agent in settings.repositories():  # from zero, so that the first alarm is a rise
+            metrics.SENTINEL_ALARMS.labels(agent)
 
     async def look(self) -> None:
         """Look after the agents that this replica holds, for as long as the service lives."""
