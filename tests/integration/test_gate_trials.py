@@ -530,7 +530,7 @@ async def pair(  # noqa: PLR0917 - what pytest gives
         async with bus:
             await until(lambda: " is ready" in (folder / "a.log").read_text())
             beside = [asyncio.create_task(each()) for each in (b.tend, judge.watch)]
-            consumer = bus._subscribers[0][0].consumer
+            consumer = bus._subscribers[0].consumer
             await until(lambda: 0 < len(consumer.assignment()) < wanted[REQUESTED])  # A has the others
             yield Pair(stage, a, judge, folder, bus)
             for task in beside:

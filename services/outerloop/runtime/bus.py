@@ -83,8 +83,8 @@ class Bus:
         self._deliverers: list[Deliverer] = []
         self._needed: set[str] = set()
         self._there: set[str] = set()
-        # FastStream does not export the class of the first.
-        self._subscribers: list[tuple[Any, Lag]] = []
+        self._subscribers: list[Any] = []  # FastStream does not export their class
+        self._lags: list[Lag] = []  # of each
         self._broker = KafkaBroker(
             settings.kafka,
             client_id=f"outerloop-{group}",
@@ -117,7 +117,7 @@ class Bus:
 
     async def __aexit__(self, *exc: object) -> None:
         """Cancel what is being handled, which can be done again, and close the connections."""
-        working = [task for subscriber, _ in self._subscribers for task in subscriber.tasks]
+        working = [task for subscriber in self._subscribers for task in subscriber.tasks]
         for task in working:
             task.cancel()
         if working:
@@ -184,7 +184,8 @@ class Bus:
             lag.handled(records)
 
         subscriber(consume)
-        self._subscribers.append((subscriber, lag))
+        self._subscribers.append(subscriber)
+        self._lags.append(lag)
 
     def listen(
         self, topics: Sequence[str], hear: Callable[[Delivery], None], *, wait_ms: int = FETCH_WAIT_MS
@@ -216,7 +217,7 @@ class Bus:
     async def watch_lag(self) -> None:
         """Keep the gauges of lag up to date, for as long as the service lives."""
         while True:
-            for subscriber, lag in self._subscribers:
+            for subscriber, lag in zip(self._subscribers, self._lags, strict=True):
                 with contextlib.suppress(KafkaError):  # partitions change hands
                     await lag.observe(subscriber.consumer)
             await asyncio.sleep(_LAG_SECONDS)
@@ -226,7 +227,7 @@ class Bus:
 
         For work that no record announces, so that of several replicas one does it. False in a rebalance.
         """
-        for subscriber, _ in self._subscribers:
+        for subscriber in self._subscribers:
             consumer = subscriber.consumer
             partitions = consumer.partitions_for_topic(topic) if consumer else None
             if consumer and partitions:
