@@ -66,6 +66,9 @@ bench-life: setup ## sixty proposals to the gate, measured (ARGS="--kills 50"; "
 bench-trials: setup ## a trial's overhead beside Inspect AI and promptfoo (ARGS="--short" without them)
 	PYTHONPATH=tests $(BIN)/python -m bench.bench_trials $(ARGS)
 
+bench-queries: setup ## analysts' questions at 1 and 10 million spans (ARGS="--spans 10000 100000" is short)
+	PYTHONPATH=tests $(BIN)/python -m bench.bench_queries $(ARGS)
+
 .PHONY: check-drift
 check-drift: setup # what is generated must be what its source says
 	@rm -rf .cache/drift && mkdir -p .cache/drift
