@@ -55,17 +55,18 @@ async def certified(
     reserved = await ledger.reserve(repository, series_of(heard), when=WHEN)
     before = Certificate.from_json(suite.last).standings if suite.last else {}
     contents = {e.eval.id: content_sha256(e.eval, e.cassette) for e in (*suite.entries, new)}
-    placed = bets([(s.bar, s.passed, s.trials) for s in before.values()])
+    binding = {name: standing for name, standing in before.items() if name in contents}
+    placed = bets([(s.bar, s.passed, s.trials) for s in binding.values()])
     claims = (
         proven(Kind.NEW, new.eval.id, contents[new.eval.id], blind_bet(new.eval.bar), reserved.alpha),
         *(
             proven(Kind.PRIOR, name, contents[name], bet, reserved.alpha)
-            for name, bet in zip(before, placed, strict=True)
+            for name, bet in zip(binding, placed, strict=True)
             if name not in inherits
         ),
         *(
             proven(Kind.DRIFT, stratum.name, "", stratum.bet, reserved.alpha)
-            for stratum in strata([s.anchor for name, s in before.items() if name not in inherits])
+            for stratum in strata([s.anchor for name, s in binding.items() if name not in inherits])
         ),
     )
     return Certificate(

@@ -15,13 +15,15 @@ from engines.repositories import AGENT, POLICY, TEAM, WHEN, advance, agent_repos
 from engines.shipments import certified, entry, shipped
 from outerloop.cli import app
 from outerloop.evals.suite import REF as SUITE
-from outerloop.evals.suite import files_of
+from outerloop.evals.suite import burial, files_of
 from outerloop.gate.core.certificate import Certificate, sha256
 from outerloop.gate.core.entries import appended
 from outerloop.gate.core.spending import Released, Renewed, Reserved
 from outerloop.gate.forge.flow import proposal_ref
+from outerloop.gate.people.retire import retire
 from outerloop.gate.production.rollback import Undone, roll_back
 from outerloop.gate.release import ledger
+from outerloop.gate.release.ship import whole_suite
 from outerloop.gate.verify.clone import FETCH, open_clone
 from outerloop.gate.verify.report import verify
 from outerloop.runtime.errors import UserError
@@ -149,6 +151,75 @@ async def test_what_was_done_to_the_suite_is_found_and_by_which_commit(world, ed
     files, sentence = SUITE_EDITS[edit]
     commit = await edited(world, SUITE, files)
     assert re.search(f"{commit} .*{re.escape(sentence)}", await findings(world))
+
+
+def retiring(world, eval_id, reason="we sell no lamps"):
+    return retire(world.repository, eval_id, by="ada", reason=reason, when=WHEN)
+
+
+async def test_what_a_person_retired_is_asked_of_no_later_change_and_all_is_right(world):
+    commit = await retiring(world, "e1")
+    assert git(world.remote, "rev-parse", SUITE) == commit
+    assert await retiring(world, "e1", "again") == commit  # it stays as it is
+    suite = await whole_suite(world.repository)
+    assert suite.get("e1") is None
+    assert [each.eval.id for each in suite.retired] == ["e1"]
+    stone = json.loads(git(world.remote, "show", f"{SUITE}:retired/e1.json"))
+    assert (stone["retired_by"], stone["reason"]) == ("ada", "we sell no lamps")
+    assert git(world.remote, "show", f"{SUITE}:evals/e1/eval.yaml")  # the suite only grows
+    three = await shipped(world.repository, "c3", "e3", {"prompts/new.md": b"Be brief.\n"})
+    report = await verify(await open_clone(world.remote))
+    assert report.findings == ()
+    assert report.verified[-1].commit == three
+    _, certificate = certificate_of(world, "c3")
+    claimed = {c["name"] for c in json.loads(certificate)["claims"] if c["kind"] in {"prior", "new"}}
+    assert claimed == {"e2", "e3"}
+
+
+async def test_what_is_retired_does_not_come_back(world):
+    await retiring(world, "e1")
+    with pytest.raises(UserError, match="eval e1 was retired"):
+        await shipped(world.repository, "c3", "e1", {"prompts/new.md": b"Be brief.\n"})
+
+
+async def test_what_the_suite_never_had_leaves_no_tombstone(world):
+    assert await retiring(world, "e9") is None
+
+
+@pytest.mark.parametrize("reason", ["", " "])
+async def test_nothing_is_retired_without_a_reason(world, reason):
+    with pytest.raises(UserError, match="and why, must be said"):
+        await retiring(world, "e1", reason)
+
+
+@pytest.mark.parametrize(
+    ("files", "sentence"),
+    [
+        ({"retired/e1.json": None}, "retired/e1.json was removed"),
+        ({"retired/e1.json": b"{}\n"}, "retired/e1.json was changed"),
+    ],
+)
+async def test_a_tombstone_stays(world, files, sentence):
+    await retiring(world, "e1")
+    commit = await edited(world, SUITE, files)
+    assert f"{commit} the suite's {sentence}" in await findings(world)
+
+
+@pytest.mark.parametrize(
+    ("stone", "sentence"),
+    [
+        (b"{}", "retired/e1.json: eval_id: Field required"),
+        ({"eval_id": "e2"}, "it is of eval 'e2', not of the one that its name says"),
+        ({"content_sha256": "0"}, "is of no eval that the suite holds as it is"),
+    ],
+)
+async def test_a_suite_with_a_false_tombstone_is_not_whole(world, stone, sentence):
+    true = await whole_suite(world.repository)
+    said = burial(true, "e1", by="ada", reason="so", when=WHEN)["retired/e1.json"]
+    content = stone if isinstance(stone, bytes) else json.dumps(json.loads(said) | stone).encode()
+    await edited(world, SUITE, {"retired/e1.json": content})
+    with pytest.raises(UserError, match=re.escape(sentence)):
+        await whole_suite(world.repository)
 
 
 async def test_a_merge_into_the_suite_is_found(world):

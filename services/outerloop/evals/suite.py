@@ -3,6 +3,7 @@
     evals/EVAL_ID/eval.yaml, cassette.jsonl          one eval
     heldout/EVAL_ID/N/variant.yaml, cassette.jsonl   its held-out variants, N from 1
     certificates/DECISION_ID.json                    what shipped with which proof; each names the one before
+    retired/EVAL_ID.json                             that a person has retired an eval, and why: its tombstone
 
 Only adding is possible here: there is no function that changes or removes a file of the suite.
 """
@@ -11,11 +12,14 @@ import hashlib
 import re
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from functools import cached_property
 
+from outerloop.evals import tombstone
 from outerloop.evals.chain import Proof, last_of, proof_of, proofs_of
 from outerloop.evals.heldout import HeldOut, Variant
 from outerloop.evals.model import Cassette, Eval, content_sha256
+from outerloop.evals.tombstone import Tombstone
 from outerloop.runtime.errors import UserError
 from outerloop.runtime.git import EXECUTABLE, PLAIN, TreeEntry
 from outerloop.runtime.git.objects import Objects
@@ -63,12 +67,13 @@ class Entry:
 class Suite:
     """The suite at `commit` ("" when there is none yet), evals in the order of their ids.
 
-    `last` is the newest certificate, None before the first.
+    `last` is the newest certificate, None before the first. `retired` are evals that bind no longer.
     """
 
     commit: str = ""
     entries: tuple[Entry, ...] = ()
     last: bytes | None = None
+    retired: tuple[Entry, ...] = ()
 
     @cached_property
     def last_certificate(self) -> str:
@@ -111,7 +116,14 @@ async def read_suite(repository: Objects, commit: str | None, shipped: Mapping[s
     proofs = [proof async for proof in proofs_of(repository, files)]
     last = last_of(proofs)
     newest = (await repository.blobs([last.blob]))[last.blob] if last else None
-    suite = Suite(commit or "", tuple(entry_of(texts, eval_id) for eval_id in ids), newest)
+    every = [entry_of(texts, eval_id) for eval_id in ids]
+    buried = _buried(texts, every)
+    suite = Suite(
+        commit or "",
+        tuple(entry for entry in every if entry.eval.id not in buried),
+        newest,
+        tuple(entry for entry in every if entry.eval.id in buried),
+    )
     _check_whole(suite, proofs, shipped)
     return suite
 
@@ -132,8 +144,9 @@ async def _files(repository: Objects, commit: str, *folders: str) -> list[TreeEn
 
 
 async def _texts(repository: Objects, files: Sequence[TreeEntry]) -> dict[str, bytes]:
-    """The files of evals and of their variants, by path."""
-    ours = [file for file in files if _EVAL.fullmatch(file.path) or _HELD_OUT.fullmatch(file.path)]
+    """The files of evals, of their variants and tombstones, by path."""
+    kinds = (_EVAL, _HELD_OUT, tombstone.PATH)
+    ours = [file for file in files if any(kind.fullmatch(file.path) for kind in kinds)]
     contents = await repository.blobs([file.sha for file in ours])
     return {file.path: contents[file.sha] for file in ours}
 
@@ -142,6 +155,16 @@ def _check_held_out(texts: Mapping[str, bytes], ids: Collection[str]) -> None:
     owners = {match[1] for path in texts if (match := _HELD_OUT.fullmatch(path))}
     if lost := sorted(owners - set(ids)):
         raise UserError(f"the suite has held-out variants of an eval that it has not: {lost[0]}; {_RESTORE}")
+
+
+def _buried(texts: Mapping[str, bytes], entries: Sequence[Entry]) -> set[str]:
+    """The ids of evals that have a tombstone."""
+    held = {entry.eval.id: entry.content_sha256 for entry in entries}
+    stones = [Tombstone.from_json(texts[path], path) for path in texts if tombstone.PATH.fullmatch(path)]
+    for stone in stones:
+        if held.get(stone.eval_id) != stone.content_sha256:
+            raise UserError(f"{stone.path} is of no eval that the suite holds as it is; {_RESTORE}")
+    return {stone.eval_id for stone in stones}
 
 
 def entry_of(texts: Mapping[str, bytes], eval_id: str) -> Entry:
@@ -184,7 +207,7 @@ def _text(texts: Mapping[str, bytes], folder: str, name: str) -> str:
 
 
 def _check_whole(suite: Suite, proofs: Sequence[Proof], shipped: Mapping[str, str]) -> None:
-    held = {entry.eval.id: entry.content_sha256 for entry in suite.entries}
+    held = {entry.eval.id: entry.content_sha256 for entry in (*suite.entries, *suite.retired)}
     for proof in proofs:
         for eval_id, content in (*proof.claimed.items(), *proof.named.items()):
             if eval_id not in held:
@@ -224,10 +247,33 @@ def _eval_files(suite: Suite, entry: Entry, proof: Proof) -> dict[str, bytes]:
     eval_id, content = entry.eval.id, entry.content_sha256
     if proof.claimed.get(eval_id) != content:
         raise UserError(f"certificate {proof.path} is not of eval {eval_id} as it is")
+    if eval_id in {retired.eval.id for retired in suite.retired}:
+        raise UserError(f"eval {eval_id} was retired, and what is retired does not come back under its id")
     known = suite.get(eval_id)
     if known is not None and known.content_sha256 != content:
         raise UserError(f"the suite holds eval {eval_id} with other content, and an eval is never changed")
     return {} if known is not None else files_of(entry)
+
+
+def burial(suite: Suite, eval_id: str, *, by: str, reason: str, when: datetime) -> dict[str, bytes]:
+    """The file that retires an eval of the suite.
+
+    Raises:
+        UserError: if the suite has no such eval, or nobody or no reason is named.
+    """
+    entry = suite.get(eval_id)
+    if entry is None:
+        raise UserError(f"the suite has no eval {eval_id} that could be retired")
+    if not by.strip() or not reason.strip():
+        raise UserError(f"who retires eval {eval_id}, and why, must be said")
+    stone = Tombstone(
+        eval_id=eval_id,
+        content_sha256=entry.content_sha256,
+        retired_by=by,
+        reason=reason,
+        retired_at=when,
+    )
+    return {stone.path: stone.to_json()}
 
 
 def files_of(entry: Entry) -> dict[str, bytes]:

@@ -5,6 +5,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
+from outerloop.evals.tombstone import FOLDER, PATH
 from outerloop.gate.core.entries import Renewal, parsed, renewals
 from outerloop.gate.core.spending import Entry, Ledger, Released, Reserved
 from outerloop.gate.release import ledger
@@ -12,7 +13,7 @@ from outerloop.runtime.errors import UserError
 from outerloop.runtime.git.objects import Objects
 from outerloop.runtime.git.process import succeed
 
-_OURS = ("evals/", "heldout/", "certificates/")
+_OURS = ("evals/", "heldout/", "certificates/", FOLDER)
 _CERTIFICATE = re.compile(r"certificates/([^/]+)\.json")
 
 
@@ -64,12 +65,14 @@ class Certified:
     decision_id: str
     blob: str
     evals: Mapping[str, str]  # the other files that came with it, blob by path
+    retired: Mapping[str, str]  # the tombstones that came since the one before, blob by path
 
 
 async def suite_history(objects: Objects, tip: str) -> tuple[list[Certified], list[Finding]]:
     """The certificates in the order in which they came, and what in the branch was not an addition."""
     certified: list[Certified] = []
     found: list[Finding] = []
+    retired: dict[str, str] = {}
     for logged in await log_of(objects, tip):
         if len(logged.parents) > 1:
             found.append(Finding(logged.commit, "the suite branch has a merge: the gate makes none"))
@@ -84,7 +87,12 @@ async def suite_history(objects: Objects, tip: str) -> tuple[list[Certified], li
         evals = {path: blob for path, blob in added.items() if path not in proofs}
         if len(proofs) == 1:
             ((path, decision_id),) = proofs.items()
-            certified.append(Certified(logged.commit, logged.parent, decision_id, added[path], evals))
+            certified.append(
+                Certified(logged.commit, logged.parent, decision_id, added[path], evals, retired)
+            )
+            retired = {}
+        elif added and all(PATH.fullmatch(path) for path in added):
+            retired = retired | added
         elif added:
             found.append(Finding(logged.commit, "the suite grew by other than one certificate with its eval"))
     return certified, found

@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from outerloop.evals.suite import entry_of, sha256_of
+from outerloop.evals.tombstone import Tombstone
 from outerloop.gate.core.certificate import Certificate, sha256
 from outerloop.gate.core.entries import Renewal
 from outerloop.gate.core.standing import Standing
@@ -59,6 +60,7 @@ async def read_proofs(clone: Clone, asked: Callable[[str, Certificate], bool]) -
         try:
             certificate = Certificate.from_json(content, where)
             new = await _new_evals(clone, each)
+            await _bury(clone, each.retired, course)
         except UserError as error:
             proofs.found.append(Finding(each.added_by, str(error)))
             continue
@@ -116,6 +118,20 @@ def _wrong(
         f"eval {name} came with it, and it closes another" for name in new.keys() - {certificate.eval_id}
     ]
     return wrong
+
+
+async def _bury(clone: Clone, retired: Mapping[str, str], course: _Course) -> None:
+    """Take out what a person has retired: it is asked of no later certificate.
+
+    Raises:
+        UserError: if a tombstone is of no eval that was there as it says.
+    """
+    contents = await clone.repository.blobs(retired.values())
+    for path, blob in retired.items():
+        stone = Tombstone.from_json(contents[blob], path)
+        held = course.evals.pop(stone.eval_id, None)
+        if held is None or held.content_sha256 != stone.content_sha256:
+            raise UserError(f"{path} is of no eval that the suite held then")
 
 
 async def _new_evals(clone: Clone, added: Certified) -> dict[str, Held]:
