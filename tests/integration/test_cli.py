@@ -323,11 +323,28 @@ def test_the_commands_show_what_was_sent(shell: Shell, tmp_path: Path) -> None:
     assert (row["failing_caught"], row["healthy_passed"]) == ("3/3", "1/1")
     shown = shell.json("evals", "show", row["eval"][:8])
     assert "calls get_order" in shown["words"]
+    assert shown["proof"]["mutants_killed"] == shown["proof"]["mutants"] > 0
+    assert shown["proof"]["reproduction"] == "unasked"  # nobody named its repository
+    for verb in ("reject", "mute", "not-a-failure"):
+        code, sentence = shell.refused("evals", verb, row["eval"], "--reason", " ")
+        assert (code, sentence) == (2, "the reason is empty: say why, for those who come after")
+    code, sentence = shell.refused("evals", "retire", row["eval"], "--reason", "so")
+    assert sentence == f"eval {row['eval'][:8]} is drafted: only an accepted eval can be retired"
+    text = tmp_path / "eval.yaml"
+    edit = ("evals", "edit", row["eval"], "--reason", "so", "--file", text)
+    assert "it cannot be read" in shell.refused(*edit)[1]
+    text.write_text("id: [")
+    assert "is not YAML" in shell.refused(*edit)[1]
+    text.write_text("id: x\n")
+    assert f"eval {row['eval']}: " in shell.refused(*edit)[1]
     assert shell.json("evals", "accept", row["eval"], "--who", "ada")["review"] == "accepted"
     until(lambda: to_review() == [])
     code, sentence = shell.refused("evals", "reject", row["eval"], "--reason", "late")
-    assert (code, sentence) == (2, f"eval {row['eval']} was accepted by ada: it binds for good")
+    binds = f"eval {row['eval'][:8]} was accepted by ada: it binds for good, until a person retires it"
+    assert (code, sentence) == (2, f"{binds} (`outerloop evals retire`)")
     assert shell.refused("evals", "show", "zzz")[0] == 2
+    code, sentence = shell.refused("evals", "retire", row["eval"], "--reason", "we sell no lamps")
+    assert (code, sentence[:54]) == (2, "OUTERLOOP_AGENTS names no repository of helpdesk: add ")
 
 
 @pytest.mark.usefixtures("services")

@@ -5,7 +5,20 @@ import sys
 
 import typer
 
-from outerloop.cli import ask, data, evals, gate, label, letters, local, modes, releases, service, verify
+from outerloop.cli import (
+    ask,
+    data,
+    evals,
+    gate,
+    label,
+    letters,
+    local,
+    modes,
+    releases,
+    review,
+    service,
+    verify,
+)
 from outerloop.runtime.errors import OuterloopError, UserError
 
 app = typer.Typer(
@@ -25,6 +38,7 @@ app.command("status")(ask.status)
 app.command("label")(label.label)
 app.command("releases")(releases.releases)
 app.command("sql")(ask.sql)
+app.command("review")(review.review)
 app.command("verify")(verify.verify)
 app.add_typer(modes.app, name="modes")
 app.add_typer(evals.app, name="evals")

@@ -1,29 +1,35 @@
 """`outerloop evals`: what a person says of a draft."""
 
-import getpass
 import sys
-from datetime import UTC, datetime
-from typing import Annotated
+from pathlib import Path
+from typing import Annotated, Any
 
 import typer
 
 from outerloop.cli import output
-from outerloop.cli.config import common
-from outerloop.cli.kafka import connected, producer
+from outerloop.cli.cases import find, load, proof_of, words_of
 from outerloop.cli.output import AsJson
-from outerloop.contracts.v1.eval_pb2 import REVIEW_ACCEPT, REVIEW_REJECT, EvalReviewed, Review
-from outerloop.evals.grade import describe
+from outerloop.cli.publish import person
+from outerloop.cli.verdicts import DONE, say
+from outerloop.contracts.v1.eval_pb2 import (
+    REVIEW_ACCEPT,
+    REVIEW_EDIT,
+    REVIEW_MUTE,
+    REVIEW_NOT_A_FAILURE,
+    REVIEW_REJECT,
+    REVIEW_RETIRE,
+    Review,
+)
 from outerloop.evals.schema import schema_text
-from outerloop.runtime.clickhouse import ClickHouse
-from outerloop.runtime.envelope import headers_for, key_of, stable_id
 from outerloop.runtime.errors import UserError
-from outerloop.runtime.topics import topic_of
-from outerloop.store import evals as store
 from outerloop.store.evals import EvalRecord, State
 
-app = typer.Typer(help="Look at drafted evals, accept or reject them.", no_args_is_help=True)
+app = typer.Typer(
+    help="Look at drafted evals, accept, edit or reject them; retire accepted ones.", no_args_is_help=True
+)
 EvalId = Annotated[str, typer.Argument(help="the eval's id, or enough of its beginning", metavar="EVAL")]
 Who = Annotated[str, typer.Option("--who", help="who decides; default: the user name")]
+Reason = Annotated[str, typer.Option("--reason", help="why, for those who come after")]
 
 
 @app.command("list")
@@ -42,10 +48,12 @@ def list_(
             "state": r.state.value,
             "failing_caught": f"{r.failing_caught}/{r.failing}",
             "healthy_passed": f"{r.healthy_passed}/{r.healthy}",
+            "mutants_killed": f"{r.mutants_killed}/{r.mutants}",
+            "reproduction": r.reproduction.value,
             "reviewer": r.reviewer,
             "title": r.title,
         }
-        for r in output.run(_load(agent, state))
+        for r in output.run(load(agent, state))
     ]
     output.report(
         rows, as_json=as_json, empty="no evals yet: a failure mode must open first (`outerloop modes`)"
@@ -54,20 +62,43 @@ def list_(
 
 @app.command()
 def show(eval_id: EvalId, *, as_json: AsJson = False) -> None:
-    """One eval: in plain words, then as it will stand in the suite."""
-    record = output.run(_find(eval_id))
-    words = [describe(e) for e in record.eval.expect]
+    """One eval: in plain words with its proof, then as it will stand in the suite."""
+    record = output.run(find(eval_id))
     if as_json:
-        output.emit(
-            {"eval": record.eval.model_dump(mode="json"), "words": words, "state": record.state.value}
-        )
+        output.emit(_shown(record))
         return
-    output.write(f"{record.title}\n\nA good run " + "; ".join(words) + ".")
-    output.write(
-        f"\nIt fails on {record.failing_caught} of {record.failing} recorded failures and passes on"
-        f" {record.healthy_passed} of {record.healthy} healthy runs. State: {record.state.value}."
-    )
+    output.write(f"{record.title}\n\nA good run " + "; ".join(words_of(record)) + ".")
+    reviewed = f" by {record.reviewer}" if record.reviewer else ""
+    why = f": {record.reason}" if record.reason else ""
+    output.write("\n" + "\n".join(proof_of(record)) + f"\nState: {record.state.value}{reviewed}{why}.")
     output.write(f"\n{record.eval_yaml}\n{len(record.cassette.calls)} recorded tool calls")
+
+
+def _shown(record: EvalRecord) -> dict[str, Any]:
+    return {
+        "eval": record.eval.model_dump(mode="json"),
+        "words": words_of(record),
+        "state": record.state.value,
+        "reviewer": record.reviewer,
+        "reason": record.reason,
+        "tries": record.tries,
+        "proof": {
+            "failing_caught": record.failing_caught,
+            "failing": record.failing,
+            "healthy_passed": record.healthy_passed,
+            "healthy": record.healthy,
+            "recall": record.recall,
+            "precision": record.precision,
+            "mutants_killed": record.mutants_killed,
+            "mutants": record.mutants,
+            "survivors": record.survivors,
+            "flake_rate": record.flake_rate,
+            "reproduction": record.reproduction.value,
+            "base_commit": record.base_commit,
+            "base_passed": record.base_passed,
+            "base_trials": record.base_trials,
+        },
+    }
 
 
 @app.command()
@@ -77,71 +108,66 @@ def schema() -> None:
 
 
 @app.command()
-def accept(eval_id: EvalId, *, who: Who = "", as_json: AsJson = False) -> None:
-    """Make an eval binding: from now on no change ships that does not pass it."""
-    _decide(eval_id, REVIEW_ACCEPT, who, "", as_json=as_json)
-
-
-@app.command()
-def reject(
+def accept(
     eval_id: EvalId,
     *,
-    reason: Annotated[str, typer.Option("--reason", help="why, for those who come after")],
+    reason: Annotated[str, typer.Option("--reason", help="what speaks for it")] = "",
     who: Who = "",
     as_json: AsJson = False,
 ) -> None:
-    """Refuse a draft."""
+    """Make an eval binding: from now on no change ships that does not pass it."""
+    _decide(eval_id, REVIEW_ACCEPT, who, reason, as_json=as_json)
+
+
+@app.command()
+def edit(
+    eval_id: EvalId,
+    *,
+    file: Annotated[Path, typer.Option("--file", help="eval.yaml as it should be; `evals show` has it")],
+    reason: Reason,
+    who: Who = "",
+    as_json: AsJson = False,
+) -> None:
+    """Replace a draft by your own text: it is proven again, and waits for review again."""
+    try:
+        text = file.read_text("utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise UserError(f"--file {file}: it cannot be read: {error}") from error
+    _decide(eval_id, REVIEW_EDIT, who, reason, as_json=as_json, eval_yaml=text)
+
+
+@app.command()
+def reject(eval_id: EvalId, *, reason: Reason, who: Who = "", as_json: AsJson = False) -> None:
+    """Refuse a draft: another one is written, by somebody who knows the reason."""
     _decide(eval_id, REVIEW_REJECT, who, reason, as_json=as_json)
 
 
-def _decide(eval_id: str, verdict: Review, who: str, reason: str, *, as_json: bool) -> None:
-    record = output.run(_find(eval_id))
-    if record.state is State.ACCEPTED:
-        raise UserError(f"eval {record.eval_id} was accepted by {record.reviewer}: it binds for good")
-    reviewer = who or getpass.getuser()
-    output.run(_publish(record, verdict, reviewer, reason))
-    decided = "accepted" if verdict == REVIEW_ACCEPT else "rejected"
+@app.command("not-a-failure")
+def not_a_failure(eval_id: EvalId, *, reason: Reason, who: Who = "", as_json: AsJson = False) -> None:
+    """Say that what a draft was written from is no failure: triage learns from it."""
+    _decide(eval_id, REVIEW_NOT_A_FAILURE, who, reason, as_json=as_json)
+
+
+@app.command()
+def mute(eval_id: EvalId, *, reason: Reason, who: Who = "", as_json: AsJson = False) -> None:
+    """Leave a failure as it is: the loop shall not work on its mode."""
+    _decide(eval_id, REVIEW_MUTE, who, reason, as_json=as_json)
+
+
+@app.command()
+def retire(eval_id: EvalId, *, reason: Reason, who: Who = "", as_json: AsJson = False) -> None:
+    """Take an accepted eval out of what binds; its tombstone stands on the suite branch for ever."""
+    _decide(eval_id, REVIEW_RETIRE, who, reason, as_json=as_json)
+
+
+def _decide(
+    eval_id: str, verdict: Review, who: str, reason: str, *, as_json: bool, eval_yaml: str = ""
+) -> None:
+    record, reviewer = output.run(find(eval_id)), person(who)
+    commit = output.run(say(record, verdict, who=reviewer, reason=reason, eval_yaml=eval_yaml))
     if as_json:
-        output.emit({"eval": record.eval_id, "review": decided, "reviewer": reviewer})
+        said = {"eval": record.eval_id, "review": DONE[verdict], "reviewer": reviewer}
+        output.emit(said | ({"commit": commit} if commit else {}))
     else:
-        output.say(f"{decided} eval {record.eval_id[:8]}: {record.title}")
-
-
-async def _publish(record: EvalRecord, verdict: Review, reviewer: str, reason: str) -> None:
-    settings = common()
-    now = datetime.now(UTC)
-    message = EvalReviewed(
-        eval_id=record.eval_id,
-        agent=record.agent,
-        review=verdict,
-        reviewer=reviewer,
-        reason=reason,
-        content_sha256=record.content_sha256,
-    )
-    message.reviewed_at.FromDatetime(now)
-    event_id = stable_id("review", record.eval_id, record.content_sha256, reviewer, verdict, now.isoformat())
-    headers = headers_for(message, event_id=event_id, source="cli", cause=None)
-    async with connected(settings, producer(settings)) as kafka:
-        await kafka.send_and_wait(
-            topic_of(message).name,
-            message.SerializeToString(),
-            key=key_of(message),
-            headers=[(k, v.encode()) for k, v in headers.items()],
-        )
-
-
-async def _load(agent: str, state: State | None) -> list[EvalRecord]:
-    db = ClickHouse(common())
-    try:
-        return await store.of_agent(db, agent, state)
-    finally:
-        await db.close()
-
-
-async def _find(eval_id: str) -> EvalRecord:
-    found = [r for r in await _load("", None) if r.eval_id.startswith(eval_id)]
-    if not found:
-        raise UserError(f"there is no eval {eval_id}; `outerloop evals list` shows them")
-    if len(found) > 1:
-        raise UserError(f"{eval_id} is the beginning of {len(found)} evals: give more of the id")
-    return found[0]
+        where = f" (tombstone {commit[:12]})" if commit else ""
+        output.say(f"{DONE[verdict]}: eval {record.eval_id[:8]}: {record.title}{where}")

@@ -1,0 +1,52 @@
+"""`outerloop review`: the drafts that wait, one after the other, in the terminal."""
+
+from typing import Annotated
+
+import typer
+
+from outerloop.cli import output
+from outerloop.cli.cases import proof_of, run_of, waiting, words_of
+from outerloop.cli.output import AsJson
+from outerloop.cli.publish import person
+from outerloop.runtime.errors import UserError
+
+
+def review(
+    *,
+    agent: Annotated[str, typer.Option(help="of one agent only")] = "",
+    who: Annotated[str, typer.Option("--who", help="who decides; default: the user name")] = "",
+    as_json: AsJson = False,
+) -> None:
+    """Judge drafted evals, with the keyboard alone; --json lists what there is to judge."""
+    cases = output.run(waiting(agent))
+    if as_json:
+        output.report(
+            [
+                {
+                    "eval": case.record.eval_id,
+                    "agent": case.record.agent,
+                    "mode_id": case.record.mode_id,
+                    "title": case.record.title,
+                    "words": words_of(case.record),
+                    "proof": proof_of(case.record),
+                    "run": [{"text": line.text, "wrong": line.wrong} for line in run_of(case)],
+                }
+                for case in cases
+            ],
+            as_json=True,
+            empty="",
+        )
+        return
+    if not cases:
+        output.say("nothing waits for review; `outerloop evals list` shows all evals")
+        return
+    try:
+        from outerloop.cli.reviewing import Reviewing  # noqa: PLC0415 - an extra that services do without
+    except ModuleNotFoundError as error:
+        raise UserError(
+            "the terminal interface is not installed: pip install 'outerloop[review]'; without it,"
+            " `outerloop review --json` and `outerloop evals accept|edit|reject` do the same"
+        ) from error
+    app = Reviewing(cases, person(who))
+    app.run()
+    output.say(f"{len(app.done)} of {len(cases)} judged" + "".join(f"\n{line}" for line in app.done))
