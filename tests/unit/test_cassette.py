@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from outerloop.evals.cassette import MOST_DIVERGENCES, Diverged, Player, ToolAnswer
-from outerloop.evals.model import Cassette, Divergence, RecordedCall
+from outerloop.evals.model import Cassette, Divergence, RecordedCall, Replay
 
 
 def recorded(tool: str, arguments: dict[str, Any], result: str, *, failed: bool = False) -> RecordedCall:
@@ -73,3 +73,48 @@ def test_a_loop_does_not_fill_the_memory() -> None:
     for _ in range(MOST_DIVERGENCES + 5):
         player.answer("get", {})
     assert len(player.divergences) == MOST_DIVERGENCES
+
+
+@pytest.mark.parametrize(
+    ("replay", "recorded_as", "asked"),
+    [
+        (Replay(ignore=("at", "meta.request_id")), {"id": 1, "at": 7, "meta": {"request_id": "a", "x": 1}},
+         {"id": 1, "at": 8, "meta": {"x": 1, "request_id": "b"}}),
+        (Replay(ignore=("items.*.at",)), {"items": [{"n": 1, "at": 1}]}, {"items": [{"n": 1}]}),
+        (Replay(ignore_case=True), {"name": "Ada", "in": ["X"]}, {"name": "ADA", "in": ["x"]}),
+        (Replay(ignore_order=True), {"tags": ["a", {"b": [2, 1]}]}, {"tags": [{"b": [1, 2]}, "a"]}),
+    ],
+)  # fmt: skip
+def test_calls_are_found_as_the_eval_says(replay: Replay, recorded_as: Any, asked: Any) -> None:
+    cassette = Cassette(calls=(recorded("get", recorded_as, "it"),))
+    player = Player(cassette, Divergence.FAIL, replay)
+    assert player.answer("get", asked) == ToolAnswer("it")
+    assert player.divergences == ()
+    plain = Player(cassette, Divergence.FAIL)
+    assert plain.answer("get", asked) != ToolAnswer("it")
+    assert player.answer("get", {**asked, "more": 1}) != ToolAnswer("it")
+
+
+def test_a_read_is_answered_as_of_the_changes_that_were_made() -> None:
+    order, refund = {"id": 1}, {"id": 1, "all": True}
+    calls = (
+        recorded("get", order, "delivered"),
+        recorded("refund", refund, "busy", failed=True),
+        recorded("get", order, "still delivered"),
+        recorded("refund", refund, "done"),
+        recorded("get", order, "refunded"),
+    )
+    player = Player(Cassette(calls=calls), Divergence.FAIL, Replay(changes=("refund",)))
+
+    def said(tool: str, arguments: dict[str, Any]) -> str:
+        answer = player.answer(tool, arguments)
+        assert answer is not None
+        return answer.content
+
+    reads = [said("get", order) for _ in range(3)]
+    assert reads == ["delivered", "still delivered", "still delivered"]  # nothing was changed yet
+    assert [said("refund", refund), said("get", order)] == ["busy", "still delivered"]
+    assert [said("refund", refund), said("get", order)] == ["done", "refunded"]
+    assert player.divergences == ()
+    assert "does not hold" in said("refund", refund)  # nobody knows what a third one would have done
+    assert len(player.divergences) == 1

@@ -4,12 +4,13 @@ One player serves one trial: it remembers how often each call was made, and wher
 """
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from outerloop.evals.jsonvalue import canonical
-from outerloop.evals.model import Cassette, Divergence, RecordedCall
+from outerloop.evals.model import Cassette, Divergence, RecordedCall, Replay
+from outerloop.evals.sameness import comparable
 
 MOST_DIVERGENCES = 1_000  # are remembered: an agent in a loop makes the same one without end
 
@@ -31,16 +32,28 @@ class Diverged:
     answered_by: Divergence
 
 
+@dataclass(frozen=True, slots=True)
+class _Take:
+    """A recorded call, and how many changes of state came before it."""
+
+    call: RecordedCall
+    changes: int
+
+
 class Player:
     """Answers calls from `cassette`; `policy` says what becomes of a call that it does not hold."""
 
-    def __init__(self, cassette: Cassette, policy: Divergence) -> None:
+    def __init__(self, cassette: Cassette, policy: Divergence, replay: Replay | None = None) -> None:
         self._policy = policy
-        self._recorded: dict[tuple[str, str], list[RecordedCall]] = {}
+        self._replay = replay or Replay()
+        self._takes: dict[tuple[str, str], list[_Take]] = {}
+        changes = 0
         for call in cassette.calls:
-            self._recorded.setdefault((call.tool, canonical(call.arguments)), []).append(call)
+            self._takes.setdefault(self._key(call.tool, call.arguments), []).append(_Take(call, changes))
+            changes += self._changes(call)
         self._calls = cassette.calls
-        self._made: Counter[tuple[str, str]] = Counter()
+        self._made: Counter[tuple[str, str, int]] = Counter()
+        self._changed = 0
         self._divergences: list[Diverged] = []
 
     @property
@@ -51,12 +64,12 @@ class Player:
     def answer(self, name: str, arguments: Mapping[str, Any]) -> ToolAnswer | None:
         """The recorded answer, or what the policy gives; None: the caller is to ask the live tools.
 
-        The same call again gets its next recorded answer, and the last one ever after.
+        The same call again gets its next recorded answer, and the last one ever after; but a call that
+        changes state, made more often than it was recorded, is one that the recording does not hold.
         """
-        key = (name, canonical(arguments))
-        if takes := self._recorded.get(key):
-            take = takes[min(self._made[key], len(takes) - 1)]
-            self._made[key] += 1
+        take = self._next(self._key(name, arguments), again=name not in self._replay.changes)
+        if take is not None:
+            self._changed += self._changes(take)
             return ToolAnswer(take.result, take.failed)
         nearest = self._nearest(name, arguments) if self._policy is Divergence.NEAREST else None
         by = Divergence.FAIL if self._policy is Divergence.NEAREST and nearest is None else self._policy
@@ -66,14 +79,46 @@ class Player:
             return None
         if nearest is not None:
             return ToolAnswer(nearest.result, nearest.failed)
-        return ToolAnswer(f"the recording does not hold this call: {name} {key[1]}", is_error=True)
+        asked = f"{name} {canonical(arguments)}"
+        return ToolAnswer(f"the recording does not hold this call: {asked}", is_error=True)
+
+    def _next(self, key: tuple[str, str], *, again: bool) -> RecordedCall | None:
+        takes = self._takes.get(key, [])
+        if not again:
+            made = self._made[(*key, 0)]
+            self._made[(*key, 0)] += 1
+            return takes[made].call if made < len(takes) else None
+        since = _as_of(takes, self._changed)
+        if not since:
+            return None
+        place = (*key, since[0].changes)
+        self._made[place] += 1
+        return since[min(self._made[place], len(since)) - 1].call
+
+    def _key(self, name: str, arguments: Mapping[str, Any]) -> tuple[str, str]:
+        return name, canonical(comparable(arguments, self._replay))
+
+    def _changes(self, call: RecordedCall) -> bool:
+        return call.tool in self._replay.changes and not call.failed
 
     def _nearest(self, name: str, arguments: Mapping[str, Any]) -> RecordedCall | None:
         """The call of the same tool with most equal, then fewest other arguments; then the first one."""
-        given = {(key, canonical(value)) for key, value in arguments.items()}
+        given = self._parts(arguments)
 
         def likeness(call: RecordedCall) -> tuple[int, int]:
-            recorded = {(key, canonical(value)) for key, value in call.arguments.items()}
+            recorded = self._parts(call.arguments)
             return len(given & recorded), -len(given ^ recorded)
 
         return max((call for call in self._calls if call.tool == name), key=likeness, default=None)
+
+    def _parts(self, arguments: Mapping[str, Any]) -> set[tuple[str, str]]:
+        compared = comparable(arguments, self._replay)
+        return {(str(key), canonical(value)) for key, value in compared.items()}
+
+
+def _as_of(takes: Sequence[_Take], changed: int) -> list[_Take]:
+    """The takes recorded after so many changes; else after the most of fewer ones; else the first ones."""
+    known = {take.changes for take in takes}
+    before = [changes for changes in known if changes <= changed]
+    wanted = max(before) if before else min(known, default=0)
+    return [take for take in takes if take.changes == wanted]

@@ -14,6 +14,8 @@ class TrialRecord:
 
     `decision_id` is the series that it counts for, `number` its place there, from 0, within the eval.
     `subject` is candidate or base; `variant` the held-out variant that was drawn, 0 for the eval itself.
+    Of `tool_calls`, so many `divergences` were not in the recording. `grader` is the version of what graded
+    it (0: before it was kept).
     """
 
     trial_id: str
@@ -33,6 +35,8 @@ class TrialRecord:
     divergences: int
     seconds: float
     at: datetime
+    tool_calls: int = 0
+    grader: int = 0
 
 
 async def insert(db: ClickHouse, trials: Sequence[TrialRecord], *, token: str = "") -> None:

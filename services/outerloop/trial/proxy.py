@@ -2,6 +2,7 @@
 
     POST /anthropic/v1/messages   the model; see modelproxy
     POST /tools/call              {"name", "arguments"} -> {"content", "is_error"}
+    POST /tools/mcp               the same tools by the Model Context Protocol; see mcpstub
     POST /otlp/v1/traces          kept for grading; /otlp/v1/logs and /otlp/v1/metrics are taken and dropped
 
 One Proxy serves one trial, on the listening socket of the loopback port in that trial's sandbox.
@@ -14,18 +15,21 @@ from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from http import HTTPStatus
 from typing import Any, NoReturn
 
 from aiohttp import web
 
-from outerloop.evals.cassette import Player, ToolAnswer
+from outerloop.evals.cassette import ToolAnswer
+from outerloop.evals.model import ToolDefinition
 from outerloop.runtime.errors import PoisonError, TrialNotRunError
-from outerloop.trace.model import Span, ToolCall
+from outerloop.trace.model import Span
 from outerloop.trace.otlp import decode_traces, spans_of
-from outerloop.trial.livetools import LiveTools
+from outerloop.trial.mcpstub import McpStub
 from outerloop.trial.modelproxy import ModelProxy
 from outerloop.trial.spec import MIB
+from outerloop.trial.toolstub import ToolStub
 
 MOST_BODY = 32 * MIB  # of any one request, decompressed
 MOST_AT_ONCE = 16  # requests that are worked on; more wait
@@ -39,14 +43,13 @@ class Proxy:
     """The trial's surroundings, and what was seen of the trial in them.
 
     `broken` has a sentence for each failure of the surroundings themselves, `excesses` one for each thing
-    of which the agent sent more than a trial may have. `reached` are the tool calls that came here.
+    of which the agent sent more than a trial may have. `shown` are the tools that are listed by MCP.
     """
 
     model: ModelProxy
-    player: Player
-    live: LiveTools | None
+    tools: ToolStub
+    shown: tuple[ToolDefinition, ...] = ()
     spans: list[Span] = field(default_factory=list[Span])
-    reached: list[ToolCall] = field(default_factory=list[ToolCall])
     excesses: list[str] = field(default_factory=list[str])
     broken: list[str] = field(default_factory=list[str])
     _taken: Counter[str] = field(default_factory=Counter[str])
@@ -58,6 +61,8 @@ class Proxy:
         application = web.Application(client_max_size=MOST_BODY, middlewares=[self._notice])
         application.router.add_route("*", "/anthropic/{path:.*}", self.model.handle)
         application.router.add_post("/tools/call", self._tool)
+        mcp = McpStub(self._answer, self.shown)
+        application.router.add_route("*", "/tools/mcp", partial(self._mcp, mcp))
         application.router.add_post("/otlp/v1/traces", self._traces)
         application.router.add_post("/otlp/v1/{signal:logs|metrics}", self._drop)
         # Cancelled handlers: when the agent is gone, nobody waits for its model call.
@@ -68,6 +73,7 @@ class Proxy:
             yield
         finally:
             await runner.cleanup()
+            await mcp.close()
 
     @web.middleware
     async def _notice(self, request: web.Request, handler: Any) -> web.StreamResponse:
@@ -95,21 +101,20 @@ class Proxy:
             raise web.HTTPBadRequest(text='a call is a JSON object {"name", "arguments"}') from error
         if not isinstance(name, str) or not isinstance(arguments, dict):
             raise web.HTTPBadRequest(text="name must be a string and arguments an object")
-        answer = self.player.answer(name, arguments)
-        if answer is None:
-            answer = await self._ask(name, arguments)
-        if len(self.reached) >= MOST_CALLS:
-            self._exceed(f"more than {MOST_CALLS} tool calls")
-        self.reached.append(ToolCall(name, arguments, answer.content, answer.is_error, ""))
+        answer = await self._answer(name, arguments)
         return web.json_response({"content": answer.content, "is_error": answer.is_error})
 
-    async def _ask(self, name: str, arguments: dict[str, Any]) -> ToolAnswer:
-        if self.live is None:
-            return ToolAnswer(
-                f"the recording does not hold this call of {name}, and there is no tool sandbox",
-                is_error=True,
-            )
-        return await self.live.call(name, arguments)
+    async def _mcp(self, mcp: McpStub, request: web.Request) -> web.Response:
+        return await mcp.handle(request, await self._take(request, "tool calls"))
+
+    async def _answer(self, name: str, arguments: dict[str, Any]) -> ToolAnswer:
+        if len(self.tools.reached) >= MOST_CALLS:
+            self._exceed(f"more than {MOST_CALLS} tool calls")
+        try:
+            return await self.tools.answer(name, arguments)
+        except TrialNotRunError as error:
+            self.broken.append(str(error))  # here, for MCP's server makes an answer of whatever is raised
+            raise web.HTTPBadGateway(text=str(error)) from error
 
     async def _traces(self, request: web.Request) -> web.Response:
         body = await self._take(request, "traces")

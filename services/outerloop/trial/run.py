@@ -15,16 +15,18 @@ from pathlib import Path
 import aiohttp
 
 from outerloop.evals.cassette import Diverged, Player
-from outerloop.evals.grade import grade
+from outerloop.evals.grade import GRADER, grade
 from outerloop.evals.model import Cassette, Eval
 from outerloop.runtime.agentfile import AgentFile
 from outerloop.runtime.errors import TrialNotRunError
 from outerloop.trace.model import Span, Trace
 from outerloop.trial.livetools import LiveTools
+from outerloop.trial.mcpstub import known_tools
 from outerloop.trial.modelproxy import ModelProxy
 from outerloop.trial.proxy import Proxy
 from outerloop.trial.sandbox import Sandbox
 from outerloop.trial.spec import Completed, Limits, Spec
+from outerloop.trial.toolstub import ToolStub
 
 URLS = {
     "ANTHROPIC_BASE_URL": "/anthropic",
@@ -71,7 +73,11 @@ class TrialSpec:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Trial:
-    """What came of a trial. `trace` is None when none came; `answer` is what the agent wrote to stdout."""
+    """What came of a trial. `trace` is None when none came; `answer` is what the agent wrote to stdout.
+
+    Of the `tool_calls` that reached the tools, the recording did not hold the `divergences`. `grader` is the
+    version of what graded it.
+    """
 
     passed: bool
     reasons: tuple[str, ...]
@@ -81,7 +87,14 @@ class Trial:
     model_calls: int
     input_tokens: int
     output_tokens: int
+    tool_calls: int
     divergences: tuple[Diverged, ...]
+    grader: int = GRADER
+
+    @property
+    def fidelity(self) -> float:
+        """The share of the tool calls that were answered from the recording; 1 when there was none."""
+        return 1 - len(self.divergences) / self.tool_calls if self.tool_calls else 1.0
 
 
 def model_session() -> aiohttp.ClientSession:
@@ -112,7 +125,12 @@ async def run_trial(spec: TrialSpec, sandbox: Sandbox, session: aiohttp.ClientSe
             substitute=spec.model_override,
         )
         live = await stack.enter_async_context(_live(spec, sandbox)) if spec.agent.tools.sandbox else None
-        proxy = Proxy(model=model, player=Player(spec.cassette, spec.eval.divergence), live=live)
+        player = Player(spec.cassette, spec.eval.divergence, spec.eval.replay)
+        proxy = Proxy(
+            model=model,
+            tools=ToolStub(player=player, live=live),
+            shown=tuple(known_tools(spec.eval.replay.tools, spec.cassette.calls)),
+        )
         request = json.dumps(spec.eval.input, ensure_ascii=False).encode() + b"\n"
         completed = await sandbox.run(
             _command(spec), request, proxy.serve, lambda: 0.0 if _given_up(spec, model) else model.waited
@@ -134,7 +152,7 @@ def _verdict(spec: TrialSpec, completed: Completed, proxy: Proxy) -> Trial:
     trace = first_trace(proxy.spans)
     reasons = _misconduct(completed, proxy)
     try:
-        reached = None if spec.agent.tools.in_process else proxy.reached
+        reached = None if spec.agent.tools.in_process else proxy.tools.reached
         reasons += grade(spec.eval.expect, trace, reached).reasons if trace else ["no trace came"]
     except RecursionError:
         reasons.append("the trace holds JSON that is nested too deep to be read")
@@ -147,7 +165,8 @@ def _verdict(spec: TrialSpec, completed: Completed, proxy: Proxy) -> Trial:
         model_calls=proxy.model.calls,
         input_tokens=proxy.model.usage.input_tokens,
         output_tokens=proxy.model.usage.output_tokens,
-        divergences=proxy.player.divergences,
+        tool_calls=len(proxy.tools.reached),
+        divergences=proxy.tools.player.divergences,
     )
 
 

@@ -104,6 +104,8 @@ class Here:
             input_tokens=ran.input_tokens,
             output_tokens=ran.output_tokens,
             divergences=len(ran.divergences),
+            tool_calls=ran.tool_calls,
+            grader=ran.grader,
             seconds=ran.seconds,
             at=datetime.now(UTC),
         )
