@@ -1,94 +1,87 @@
-"""Signs that a trace is bad, each a small function over it; none needs a model.
+"""Signs that a trace is bad: which there are, which of them decide alone, and in which order they are told.
 
-Rules of high precision: each can be wrong only where the trace itself is, so no mode is about nothing.
+A rule of high precision decides alone: it can be wrong only where the trace itself is. The others are hints:
+they tell a person where to look and are what a detector learns from, and mean nothing by themselves, because
+what is a bad sign in one agent is the normal way of another.
 """
 
-import json
-import re
-from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 
 from outerloop.trace.evaluation import Evaluation
-from outerloop.trace.model import ToolCall, Trace
+from outerloop.trace.model import Trace
 from outerloop.trace.signal import Signal
+from outerloop.triage.core.signs import ending, injection, people, tools, truth
+from outerloop.triage.core.signs.making import DETAIL_CHARACTERS, signal
+from outerloop.triage.core.transcript import Transcript, transcript_of
+
+__all__ = [
+    "DETAIL_CHARACTERS",
+    "DETECTOR",
+    "RULES",
+    "RULE_KINDS",
+    "hints_of",
+    "rules_of",
+    "said_of",
+    "signals_of",
+]
 
 # Named in every verdict, so that two detectors can be told apart. Raise it with any change of a rule.
-DETECTOR = "rules/1"
-# Twice may be a retry that helps; the same call a third time with the same result does not.
-REPEATS = 3
-DETAIL_CHARACTERS = 500
-_ERROR_TEXT = re.compile(r"^\s*(\{\s*\"error\"|error\b)", re.IGNORECASE)
-
-
-def signals_of(trace: Trace, evaluations: Sequence[Evaluation]) -> tuple[Signal, ...]:
-    """Every sign of failure, the most telling first. None: as far as rules can say, the trace is fine."""
-    found = [s for rule in RULES for s in rule(trace)]
-    return (*found[:1], *_evaluations(evaluations), *found[1:])
-
-
-def repeated_calls(trace: Trace) -> Iterator[Signal]:
-    """The same tool called with the same arguments REPEATS times or more, and answering the same."""
-    seen = Counter(_same(call) for call in trace.tool_calls)
-    for call in _first_of_each(trace.tool_calls):
-        if (times := seen[_same(call)]) >= REPEATS:
-            detail = f"called {times} times with {_json(call)}; every time: {call.result}"
-            yield _signal("repeated_call", call.name, detail, call.span_id)
-
-
-def tool_errors(trace: Trace) -> Iterator[Signal]:
-    """A tool whose last call failed: a failure that the agent did not recover from."""
-    last = {call.name: call for call in trace.tool_calls}
-    for name, call in last.items():
-        if call.failed or _ERROR_TEXT.match(call.result):
-            yield _signal("tool_error", name, call.result or "no result", call.span_id)
-
-
-def error_status(trace: Trace) -> Iterator[Signal]:
-    """The run as a whole says that it failed: an error status on the root span."""
-    root = trace.root
-    if root.failed:
-        detail = " ".join(filter(None, (root.error_type, root.status_message)))
-        yield _signal("error_status", root.operation or root.name, detail, root.span_id)
-
-
-def empty_answer(trace: Trace) -> Iterator[Signal]:
-    """The model was asked, and the run ended without a word."""
-    said_something = any(s.output for s in trace.spans)
-    if trace.model_calls and said_something and not trace.answer:
-        yield _signal("empty_answer", trace.root.operation or "run", "no answer", trace.root.span_id)
-
-
+DETECTOR = "rules/2"
+Sign = Callable[[Transcript], Iterator[Signal]]
 # In the order in which they name a failure: what happened first, before what came of it.
-RULES: tuple[Callable[[Trace], Iterator[Signal]], ...] = (
-    repeated_calls,
-    tool_errors,
-    error_status,
-    empty_answer,
+RULES: tuple[Sign, ...] = (
+    injection.injection_followed,
+    tools.repeated_call,
+    ending.false_success,
+    tools.tool_error,
+    ending.error_status,
+    ending.truncated,
+    ending.abrupt_end,
+    ending.empty_answer,
+)
+RULE_KINDS = frozenset(rule.__name__ for rule in RULES)
+HINTS: tuple[Sign, ...] = (
+    tools.schema_violation,
+    people.unconfirmed_write,
+    truth.invented_argument,
+    tools.error_streak,
+    tools.loop,
+    people.correction,
+    injection.injection_seen,
+    truth.invented_answer,
+    tools.error_passed,
+    tools.recovered_error,
+    ending.handover,
+    ending.refusal,
 )
 
 
-def _evaluations(evaluations: Sequence[Evaluation]) -> Iterator[Signal]:
+def signals_of(trace: Trace, evaluations: Sequence[Evaluation]) -> tuple[Signal, ...]:
+    """Every sign that decides alone, the most telling first. None: as far as rules can say, all is well."""
+    found = rules_of(transcript_of(trace))
+    return (*found[:1], *said_of(evaluations), *found[1:])
+
+
+def rules_of(seen: Transcript) -> tuple[Signal, ...]:
+    """What the rules say that decide alone."""
+    return _found(RULES, seen)
+
+
+def hints_of(seen: Transcript) -> tuple[Signal, ...]:
+    """What decides nothing alone."""
+    return _found(HINTS, seen)
+
+
+def said_of(evaluations: Sequence[Evaluation]) -> Iterator[Signal]:
+    """Evaluators that call the trace bad."""
     for evaluation in evaluations:
         if evaluation.bad:
             detail = f"{evaluation.label or evaluation.score}: {evaluation.explanation}"
-            yield _signal("evaluation", evaluation.name or evaluation.source, detail, evaluation.span_id)
+            yield signal("evaluation", evaluation.name or evaluation.source, detail, evaluation.span_id)
 
 
-def _signal(kind: str, subject: str, detail: str, span_id: str) -> Signal:
-    return Signal(kind, subject, " ".join(detail.split())[:DETAIL_CHARACTERS], span_id)
-
-
-def _same(call: ToolCall) -> tuple[str, str, str]:
-    return call.name, _json(call), call.result
-
-
-def _json(call: ToolCall) -> str:
-    return json.dumps(call.arguments, sort_keys=True, ensure_ascii=False)
-
-
-def _first_of_each(calls: Sequence[ToolCall]) -> Iterator[ToolCall]:
-    seen: set[tuple[str, str, str]] = set()
-    for call in calls:
-        if _same(call) not in seen:
-            seen.add(_same(call))
-            yield call
+def _found(signs: Sequence[Sign], seen: Transcript) -> tuple[Signal, ...]:
+    own = {span.span_id for span in seen.trace.spans}
+    # What an earlier trace of the session did is that trace's failure.
+    remembered = {s.span_id for s in seen.steps if not s.own} - {s.span_id for s in seen.steps if s.own}
+    return tuple(s for sign in signs for s in sign(seen) if s.span_id in own and s.span_id not in remembered)

@@ -1,0 +1,1 @@
+"""Signs of failure, each a small pure function over a transcript; none needs a model."""

@@ -1,0 +1,128 @@
+"""Taught: what came of an agent's labels: calibrated scores, a threshold, and how far both can be trusted."""
+
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.linear_model import LogisticRegression
+
+from outerloop.triage.core.features import Seen, signs_in
+from outerloop.triage.core.learned import Ensemble, Floats, left_out, sample_of
+from outerloop.triage.core.peers import NAMES
+from outerloop.triage.core.prior import UNDECIDED, prior
+from outerloop.triage.core.signals import RULE_KINDS
+
+# With fewer labels of either kind a detector would learn names, not signs.
+LEAST_OF_EACH = 8
+# A trace is called a failure when, of left-out ones with a score like its own or higher, so many were.
+PRECISION = 0.9
+_LEAST_CALLED = 8
+# A rule that was wrong so often on this agent decides nothing there any more.
+_RULE_LABELS, _RULE_PRECISION = 5, 0.6
+_PRIOR_WEIGHT = 0.5
+_NEVER = 1.01
+_SURE = 0.001
+_WISH = 12  # words of the first message
+
+
+@dataclass(frozen=True, slots=True)
+class Example:
+    """A run of which it is known what it was; `cause` says why it failed, "" when nobody said."""
+
+    run: Seen
+    failed: bool
+    cause: str = ""
+
+
+@dataclass(frozen=True)
+class Taught:
+    """`deciding`: the rules that decide; `threshold`: the score from which on a trace is called a failure."""
+
+    deciding: frozenset[str] = RULE_KINDS
+    threshold: float = _NEVER
+    precision: float | None = None
+    certain: float = UNDECIDED
+    names: tuple[str, ...] = ()
+    ensemble: Ensemble | None = None
+    scale: LogisticRegression | None = field(default=None, repr=False)
+
+    @property
+    def ready(self) -> bool:
+        """Whether there were labels enough."""
+        return self.ensemble is not None
+
+    @classmethod
+    def of(cls, examples: Sequence[Example], compared: Callable[[Sequence[Seen]], Floats]) -> "Taught":
+        """What these examples teach; `compared` says how runs differ from their peers."""
+        ordered = sorted(examples, key=lambda e: e.run.trace_id)
+        deciding = _deciding(ordered)
+        bad = np.array([e.failed for e in ordered], dtype=np.int64)
+        if min(bad.sum(), len(bad) - bad.sum()) < LEAST_OF_EACH:
+            return cls(deciding)
+        runs = [e.run for e in ordered]
+        names = tuple(sorted({name for run in runs for name in run.figures}))
+        peers = compared(runs)
+        odds = _logit(priors_of(runs, peers, deciding))
+        known = sample_of(runs, names, np.hstack([peers, odds]))
+        held = left_out(known, bad, [_wish(run) for run in runs]) + _PRIOR_WEIGHT * odds[:, 0]
+        scale = LogisticRegression(C=1.0).fit(held.reshape(-1, 1), bad)
+        shares = scale.predict_proba(held.reshape(-1, 1))[:, 1]
+        threshold, precision = _threshold(shares, bad)
+        certain = min(threshold, float(np.quantile(shares, 0.8)))
+        return cls(deciding, threshold, precision, certain, names, Ensemble(known, bad), scale)
+
+    def scores(self, runs: Sequence[Seen], peers: Floats, priors: Sequence[float]) -> Floats:
+        """The score of each run: what was learned where it was, else what is thought before."""
+        if not runs or self.ensemble is None or self.scale is None:
+            return np.array(priors)
+        odds = _logit(priors)
+        taken = sample_of(runs, self.names, np.hstack([peers, odds]))
+        found = self.ensemble.odds(taken) + _PRIOR_WEIGHT * odds[:, 0]
+        shares: Floats = self.scale.predict_proba(found.reshape(-1, 1))[:, 1]
+        return shares
+
+
+def priors_of(runs: Sequence[Seen], peers: Floats, deciding: frozenset[str]) -> list[float]:
+    """What is thought of each run before anything is learned; `peers` as Peers.compared gives them."""
+    return [
+        prior(signs_in(run), dict(zip(NAMES, row, strict=True)), deciding)
+        for run, row in zip(runs, peers, strict=True)
+    ]
+
+
+def _logit(shares: Sequence[float]) -> Floats:
+    inside = np.clip(np.asarray(shares, dtype=np.float64), _SURE, 1 - _SURE)
+    return np.log(inside / (1 - inside)).reshape(-1, 1)
+
+
+def _deciding(examples: Sequence[Example]) -> frozenset[str]:
+    """The rules that decide, less those that the labels say are wrong too often here."""
+    right: Counter[str] = Counter()
+    seen: Counter[str] = Counter()
+    for example in examples:
+        for kind in signs_in(example.run).keys() & RULE_KINDS:
+            seen[kind] += 1
+            right[kind] += example.failed
+    return frozenset(
+        kind
+        for kind in RULE_KINDS
+        if seen[kind] < _RULE_LABELS or right[kind] >= _RULE_PRECISION * seen[kind]
+    )
+
+
+def _threshold(shares: Floats, bad: NDArray[np.int64]) -> tuple[float, float | None]:
+    """The lowest score from which on PRECISION of the runs were bad, and their share; (_NEVER, None)."""
+    order = np.argsort(-shares, kind="stable")
+    right = np.cumsum(bad[order]) / np.arange(1, len(bad) + 1)
+    good = np.flatnonzero(right[_LEAST_CALLED - 1 :] >= PRECISION)
+    if not good.size:
+        return _NEVER, None
+    at = int(good[-1]) + _LEAST_CALLED - 1
+    return float(shares[order[at]]), float(right[at])
+
+
+def _wish(run: Seen) -> str:
+    """What runs on one wish share: they are left out together, or a model would be tested on what it saw."""
+    return ",".join(map(str, sorted(set(run.wish[:_WISH]))))
