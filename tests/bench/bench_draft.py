@@ -148,9 +148,9 @@ def measure(runs: Iterable[Labelled], least: int) -> dict[str, Any]:
 
 
 def _count_sign(score: Score, made: Draft, same: Sequence[Trace], half: Half) -> None:
-    alone = expectations(made.exemplar, made.sign, ())
-    if alone is not None:
-        score.count(alone.own, made.exemplar, made.sign, same, half)
+    alone = expectations(made.exemplar, made.sign, ()).own[:1]
+    if alone:
+        score.count(alone, made.exemplar, made.sign, same, half)
 
 
 def main() -> None:

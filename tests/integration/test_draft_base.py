@@ -106,7 +106,6 @@ async def world_of(
         "agents": f"{agent}={folder / 'remote'}",
         "cache": folder / "draft",
         "sandbox": "none",
-        "draft_auto_mutants": 0.5,  # that an answer is a refusal is nothing that this eval looks at
     }
     settings = DraftSettings(**where, **more | {"agent_environment": Path(sys.prefix)})
     return World(agent, remote, settings, db)

@@ -10,7 +10,10 @@ from outerloop.draft.core.proof import Draft, Failing, Undraftable, draft
 from outerloop.draft.core.recipe import Wanted, expectations
 from outerloop.evals.expect.answer import Answered
 from outerloop.evals.expect.behaviour import NoErrorStatus
-from outerloop.evals.expect.composite import Expectation
+from outerloop.evals.expect.changes import StateChanges
+from outerloop.evals.expect.composite import AnyOf, Expectation, Not
+from outerloop.evals.expect.refusal import Refused
+from outerloop.evals.expect.tools import Call as Made
 from outerloop.evals.expect.tools import NoRepeatedCall, ToolCalled, ToolNotCalled
 from outerloop.evals.grade import grade
 from outerloop.trace.model import Trace
@@ -21,8 +24,11 @@ from samples import Call, run, trace
 CANCEL = "Please cancel my order A-1"
 ORDER, CANCELLED = Call("get_order", {"id": "A-1"}), Call("cancel", {"id": "A-1"})
 ERROR = Call("get_order", {"id": "1"}, "bad id", failed=True)
-END = (NoErrorStatus(), Answered())
+NOT_REFUSED = Not(of=Refused())
+END = (NoErrorStatus(), Answered(), NOT_REFUSED)
 LOOKED, CANCELS = (ToolCalled(tool=tool, arguments={"id": "A-1"}) for tool in ("get_order", "cancel"))
+CANCELS_ONLY = StateChanges(tools=("cancel",), calls=(Made(tool="cancel", arguments={"id": "A-1"}),))
+EITHER = AnyOf(of=(ToolNotCalled(tool="get_order"), ToolCalled(tool="get_order")))
 NOT_CANCELLED = ToolNotCalled(tool="cancel", arguments={"id": "A-1"})
 
 
@@ -51,22 +57,54 @@ def sign(kind: str, subject: str = "get_order") -> Signal:
     [
         ("tool_error", ToolCalled(tool="get_order"), END),
         ("repeated_call", NoRepeatedCall(), END),
-        ("error_status", NoErrorStatus(), (Answered(),)),
-        ("empty_answer", Answered(), (NoErrorStatus(),)),
+        ("error_status", NoErrorStatus(), (Answered(), NOT_REFUSED)),
+        ("empty_answer", Answered(), (NoErrorStatus(), NOT_REFUSED)),
         ("evaluation", NOT_CANCELLED, END),
     ],
 )
 def test_a_sign_has_its_recipe(kind: str, own: Expectation, beside: tuple[Expectation, ...]) -> None:
     failing = trace(run(1, CANCEL, ORDER, CANCELLED, Call("refund", failed=True)))
-    assert expectations(failing, sign(kind), []) == Wanted((own,), beside)
+    wanted = expectations(failing, sign(kind), [])
+    assert (wanted.own[0], wanted.beside) == (own, beside)
 
 
 def test_what_all_neighbours_call_is_expected_too() -> None:
     failing = trace(run(1, CANCEL, ERROR))
     wanted = expectations(failing, sign("tool_error"), HEALTHY)
-    assert wanted == Wanted((LOOKED,), (CANCELS, *END))
+    weaker = (ToolCalled(tool="get_order"), EITHER)
+    assert wanted == Wanted((LOOKED, *weaker), (CANCELS, *END))
     one = HEALTHY[:1]  # could agree by chance
-    assert expectations(failing, sign("tool_error"), one) == Wanted((ToolCalled(tool="get_order"),), END)
+    assert expectations(failing, sign("tool_error"), one) == Wanted(weaker, END)
+
+
+def test_what_changes_state_is_compared_as_a_whole() -> None:
+    failing = trace(run(1, CANCEL, ERROR))
+    wanted = expectations(failing, sign("tool_error"), HEALTHY, ["cancel", "refund"])
+    calls = CANCELS_ONLY.calls
+    assert wanted.beside == (CANCELS, StateChanges(tools=("cancel", "refund"), calls=calls), *END)
+
+
+def test_a_tool_that_not_every_request_needs_must_succeed_if_it_is_called() -> None:
+    healthy = [good(n, CANCELLED) for n in range(100, 104)]
+    made = draft([bad(1, ERROR, CANCELLED)], healthy)
+    assert isinstance(made, Draft)
+    assert made.expect[0] == EITHER
+
+
+def test_what_healthy_runs_do_and_the_failing_one_did_not_says_enough() -> None:
+    made = draft([blamed(1)], HEALTHY)
+    assert isinstance(made, Draft)
+    assert made.expect == (LOOKED, CANCELS, CANCELS_ONLY, *END)
+
+
+def test_of_a_sign_that_is_not_known_here_the_call_that_it_points_to_is_forbidden() -> None:
+    failing = trace(run(1, CANCEL, ORDER, Call("refund", {"id": "A-1", "why": "x"})))
+    shown = Signal("some_new_kind", "refund", "", failing.tool_calls[1].span_id)
+    wanted = expectations(failing, shown, HEALTHY)
+    assert wanted.own[0] == ToolNotCalled(tool="refund", arguments={"id": "A-1"})
+    made = draft([Failing(failing, shown)], HEALTHY)
+    assert isinstance(made, Draft)
+    assert made.expect[0] == wanted.own[0]
 
 
 def test_a_tool_that_must_not_be_called_is_not_expected_as_well() -> None:
@@ -76,7 +114,7 @@ def test_a_tool_that_must_not_be_called_is_not_expected_as_well() -> None:
 
 @pytest.mark.parametrize("kind", ["evaluation", "something_new"])
 def test_where_nothing_exact_can_be_said_nothing_is(kind: str) -> None:
-    assert expectations(trace(run(1, CANCEL)), sign(kind), HEALTHY) is None
+    assert expectations(trace(run(1, CANCEL)), sign(kind), HEALTHY).own == ()
 
 
 def test_a_draft_fails_on_the_failure_and_passes_on_healthy_runs() -> None:
@@ -84,7 +122,7 @@ def test_a_draft_fails_on_the_failure_and_passes_on_healthy_runs() -> None:
     made = draft(failing, HEALTHY)
     assert isinstance(made, Draft)
     assert made.exemplar == failing[0].trace
-    assert made.expect == (LOOKED, CANCELS, *END)
+    assert made.expect == (LOOKED, CANCELS, CANCELS_ONLY, *END)
     assert (made.failing_caught, made.failing, made.healthy_passed, made.healthy) == (3, 3, 1, 1)
     assert not grade(made.expect, made.exemplar).passed
     assert all(grade(made.expect, healthy).passed for healthy in HEALTHY)
@@ -100,6 +138,7 @@ def test_an_expectation_that_healthy_runs_do_not_meet_is_left_out() -> None:
         LOOKED,
         CANCELS,
         ToolCalled(tool="poll"),
+        CANCELS_ONLY,
         *END,
     )
 
@@ -122,11 +161,11 @@ def test_the_exemplar_is_of_the_kind_of_request_that_fails_most_often() -> None:
 
 
 def test_among_equals_the_one_that_says_most_then_the_oldest() -> None:
-    says_less = bad(1, Call("other", {}, "no", failed=True), ORDER, CANCELLED)
-    says_more = [bad(n, ERROR) for n in (2, 3)]
-    made = draft([says_more[0], says_less, says_more[1]], HEALTHY)
+    # It also fails at a tool that nobody needs: who calls that one must succeed.
+    says_most = [bad(n, Call("other", {}, "no", failed=True), ERROR) for n in (2, 3)]
+    made = draft([bad(1, ERROR), *says_most], HEALTHY)
     assert isinstance(made, Draft)
-    assert made.exemplar == says_more[0].trace
+    assert made.exemplar == says_most[0].trace
 
 
 def test_a_run_of_any_kind_is_compared_where_no_like_request_goes_well() -> None:
@@ -142,12 +181,12 @@ def test_another_flaw_on_the_same_kind_of_request_is_none_of_its_business() -> N
     silent = [bad(n, ORDER, CANCELLED, answer="") for n in range(1, 4)]
     made = draft(silent, HEALTHY, crashed)
     assert isinstance(made, Draft)
-    assert made.expect == (Answered(), LOOKED, CANCELS)
+    assert made.expect == (Answered(), LOOKED, CANCELS, CANCELS_ONLY, NOT_REFUSED)
     assert all(grade(made.expect, other).passed for other in crashed)
     errors = [Failing(t, signals_of(t, [])[0]) for t in crashed]
     made = draft(errors, HEALTHY, [f.trace for f in silent])
     assert isinstance(made, Draft)
-    assert made.expect == (NoErrorStatus(), LOOKED, CANCELS)
+    assert made.expect == (NoErrorStatus(), LOOKED, CANCELS, CANCELS_ONLY, NOT_REFUSED)
 
 
 def test_what_the_sign_is_about_is_expected_whatever_else_fails() -> None:
@@ -155,14 +194,14 @@ def test_what_the_sign_is_about_is_expected_whatever_else_fails() -> None:
     failing = trace(run(1, CANCEL, ORDER, CANCELLED, error="boom"))
     made = draft([Failing(failing, signals_of(failing, [])[0])], HEALTHY, [also])
     assert isinstance(made, Draft)
-    assert made.expect == (NoErrorStatus(),)
+    assert made.expect == (NoErrorStatus(), NOT_REFUSED)
 
 
 def test_another_kind_of_request_says_nothing_of_this_one() -> None:
     elsewhere = trace(run(11, "How is the weather in Lisbon?", error="boom"))
     made = draft([bad(1, ERROR)], HEALTHY, [elsewhere])
     assert isinstance(made, Draft)
-    assert made.expect == (LOOKED, CANCELS, *END)
+    assert made.expect == (LOOKED, CANCELS, CANCELS_ONLY, *END)
 
 
 def test_the_failures_caught_are_those_that_the_eval_itself_fails_on() -> None:
@@ -171,7 +210,7 @@ def test_the_failures_caught_are_those_that_the_eval_itself_fails_on() -> None:
     other_tool = blamed(4, ORDER, Call("refund", {"id": "A-1"}))
     made = draft([*typical, other_tool], [good(n, ORDER) for n in range(100, 103)])
     assert isinstance(made, Draft)
-    assert made.expect == (NOT_CANCELLED, LOOKED, *END)
+    assert made.expect == (NOT_CANCELLED, LOOKED, StateChanges(tools=("cancel",)), *END)
     assert (made.failing_caught, made.failing) == (3, 4)
 
 
@@ -199,7 +238,7 @@ def test_a_healthy_run_held_out_can_take_an_expectation_away() -> None:
 def test_where_no_healthy_run_can_be_spared_those_used_are_counted() -> None:
     made = draft([bad(1, ERROR)], HEALTHY[:2])
     assert isinstance(made, Draft)
-    assert made.expect == (LOOKED, CANCELS, *END)
+    assert made.expect == (LOOKED, CANCELS, CANCELS_ONLY, *END)
     assert (made.healthy_passed, made.healthy) == (2, 2)
 
 
@@ -281,7 +320,7 @@ def _letters(number: int) -> str:
         pytest.param([bad(1, ERROR)], [], "no healthy run to compare with", id="nothing healthy"),
         pytest.param(
             [blamed(1)],
-            HEALTHY,
+            [good(n) for n in range(100, 103)],
             "nothing exact tells policy (evaluation) from healthy runs",
             id="nothing done that could be blamed",
         ),
@@ -293,7 +332,7 @@ def _letters(number: int) -> str:
         ),
         pytest.param(
             [bad(1, ERROR, asked=""), blamed(2)],
-            HEALTHY,
+            [good(n) for n in range(100, 103)],
             "the root span carries no input (gen_ai.input.messages), so it cannot be replayed; "
             "nothing exact tells policy (evaluation) from healthy runs",
             id="every reason once",

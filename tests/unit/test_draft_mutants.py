@@ -79,6 +79,12 @@ def test_every_way_to_break_a_run() -> None:
     assert (again.arguments, again.failed) == ({"id": "7"}, True)
 
 
+def test_a_change_of_state_is_added_that_the_run_did_not_make() -> None:
+    made = mutants(healthy(1), [], failing(2, "A-9").trace, "", ["cancel", "refund"])
+    assert (made[-1].way, made[-1].what) == ("change added", "it calls refund as well")
+    assert made[-1].trace.tool_calls[-1].name == "refund"
+
+
 def test_a_failure_of_the_whole_run_is_one_of_the_mutants() -> None:
     crashed = trace(run(2, "Please cancel my order A-9", error="boom"))
     made = mutants(healthy(1), [], crashed, crashed.root.span_id)

@@ -51,8 +51,8 @@ class Evidence:
         made = draft(self.failing, self.healthy, self.others, self.refused)
         if isinstance(made, Undraftable):
             return made
-        wanted = expectations(made.exemplar, made.sign, ())
-        return catching(self.accepted, self.failing, wanted.own[0] if wanted else None) or made
+        own = expectations(made.exemplar, made.sign, ()).own
+        return catching(self.accepted, self.failing, own[0] if own else None) or made
 
     def similar_to(self, exemplar: Trace) -> tuple[int, int]:
         """How many of the runs looked at are on a request like the exemplar's, itself too; of how many."""

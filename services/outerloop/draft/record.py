@@ -24,7 +24,7 @@ from outerloop.runtime.envelope import stable_id
 from outerloop.store.evals import EvalRecord, Reproduction, State
 from outerloop.trace.model import Trace
 
-DRAFTER = "outerloop draft rules/3"
+DRAFTER = "outerloop draft rules/4"
 _SOURCES = 5
 _REPRODUCTION = {
     Reproduction.UNASKED: REPRODUCTION_UNSPECIFIED,

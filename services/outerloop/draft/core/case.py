@@ -7,6 +7,7 @@ from typing import Any
 
 from outerloop.draft.core.carry import asked, carried_arguments, forms, whole
 from outerloop.evals.expect.base import Check
+from outerloop.evals.expect.changes import StateChanges
 from outerloop.evals.expect.tools import ToolCalled, ToolNotCalled
 from outerloop.evals.grade import grade
 from outerloop.evals.jsonvalue import canonical
@@ -64,12 +65,20 @@ def on_case_of(trace: Trace, expect: Sequence[Check], exemplar: Trace) -> list[C
     if trace.trace_id == exemplar.trace_id:
         return list(expect)
     here, there = asked(exemplar), asked(trace)
-    return [
-        e.model_copy(update={"arguments": carried_arguments(e.arguments, here, there)})
-        if isinstance(e, ToolCalled) and e.arguments
-        else e
-        for e in expect
-    ]
+    return [_carried(e, here, there) for e in expect]
+
+
+def _carried(expectation: Check, here: str, there: str) -> Check:
+    if isinstance(expectation, ToolCalled) and expectation.arguments:
+        own = carried_arguments(expectation.arguments, here, there)
+        return expectation.model_copy(update={"arguments": own})
+    if isinstance(expectation, StateChanges):
+        calls = tuple(
+            call.model_copy(update={"arguments": carried_arguments(call.arguments, here, there)})
+            for call in expectation.calls
+        )
+        return expectation.model_copy(update={"calls": calls})
+    return expectation
 
 
 def _forbidden_in(failing: Trace, expectation: Check) -> Check:

@@ -21,12 +21,15 @@ class Mutant:
     trace: Trace
 
 
-def mutants(healthy: Trace, needed: Sequence[str], failure: Trace, shown_by: str) -> list[Mutant]:
+def mutants(
+    healthy: Trace, needed: Sequence[str], failure: Trace, shown_by: str, writes: Sequence[str] = ()
+) -> list[Mutant]:
     """Every way in which `healthy` is broken. The same run gives the same mutants.
 
     `needed` are tools that every healthy run of its kind calls: without one, or with another id than was
     asked about, the work is not done. `failure` is a recorded failure, and the span `shown_by` what is wrong
-    with it: that is done in the healthy run too.
+    with it: that is done in the healthy run too. Of `writes`, tools that change state, one that the run does
+    not call is called besides.
     """
     made = [
         *_dropped(healthy, needed),
@@ -34,6 +37,7 @@ def mutants(healthy: Trace, needed: Sequence[str], failure: Trace, shown_by: str
         Mutant("answer emptied", "its answer is empty", with_answer(healthy, "")),
         _refused(healthy, needed),
         *_the_failure_itself(healthy, failure, shown_by),
+        *_one_change_more(healthy, writes),
     ]
     return [mutant for mutant in made if mutant.trace != healthy]
 
@@ -90,6 +94,26 @@ def _the_failure_itself(healthy: Trace, failure: Trace, shown_by: str) -> Iterat
         moved = [_moved(span, failure, healthy, n) for n, span in enumerate(same)]
         what = f"it calls {blamed.tool} as the failing run does"
         yield Mutant("the failure", what, Trace.of((*healthy.spans, *moved)))
+
+
+def _one_change_more(healthy: Trace, writes: Sequence[str]) -> Iterator[Mutant]:
+    called = {call.name for call in healthy.tool_calls}
+    tool = next((name for name in writes if name not in called), "")
+    if tool:
+        end = max(s.start_ns for s in healthy.spans)
+        call = Span(
+            trace_id=healthy.trace_id,
+            span_id=f"{_MOVED:08x}{'c' * 8}",
+            parent_span_id=healthy.root.span_id,
+            name=f"execute_tool {tool}",
+            start_ns=end + 1,
+            end_ns=end + 2,
+            operation="execute_tool",
+            tool=tool,
+            arguments="{}",
+            result="ok",
+        )
+        yield Mutant("change added", f"it calls {tool} as well", Trace.of((*healthy.spans, call)))
 
 
 def _moved(span: Span, failure: Trace, healthy: Trace, number: int) -> Span:

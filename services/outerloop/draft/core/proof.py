@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from outerloop.draft.core.case import caught, on_case_of
 from outerloop.draft.core.mutants import Mutant, mutants
 from outerloop.draft.core.recipe import AGREEING, expectations
+from outerloop.draft.core.writes import writes_of
 from outerloop.evals.expect.composite import Expectation
 from outerloop.evals.expect.tools import ToolCalled
 from outerloop.evals.grade import grade
@@ -128,8 +129,8 @@ def measured(
 
 def broken_runs(healthy: Sequence[Trace], failure: Trace, shown_by: str) -> list[Mutant]:
     """Every mutant of these healthy runs; see `mutants`."""
-    needed = always_called(healthy)
-    return [mutant for run in healthy for mutant in mutants(run, needed, failure, shown_by)]
+    needed, writes = always_called(healthy), writes_of([failure, *healthy])
+    return [mutant for run in healthy for mutant in mutants(run, needed, failure, shown_by, writes)]
 
 
 def _gist(expect: Sequence[Expectation]) -> frozenset[str]:
@@ -192,15 +193,17 @@ def _prove(
 def _choose(
     candidate: Failing, healthy: Sequence[Trace], others: Sequence[Trace], *, typical: bool
 ) -> tuple[Expectation, ...]:
-    wanted = expectations(candidate.trace, candidate.sign, healthy if typical else ())
-    if wanted is None:
-        return ()
+    exemplar = candidate.trace
+    among = [exemplar, *healthy, *others]
+    wanted = expectations(exemplar, candidate.sign, healthy if typical else (), writes_of(among))
     # Another flaw on the same kind of request has an eval of its own: one that also demanded its absence
     # here would reject the change that closes this mode, and that eval the change that closes the other.
-    beside = (_that_holds(e, candidate.trace, others) for e in wanted.beside)
+    beside = [e for each in wanted.beside if (e := _that_holds(each, exemplar, others)) is not None]
     # What healthy runs do not do either is no sign of failure.
-    every = (_that_holds(e, candidate.trace, healthy) for e in (*wanted.own, *beside) if e is not None)
-    return tuple(e for e in every if e is not None)
+    beside = [e for each in beside if (e := _that_holds(each, exemplar, healthy)) is not None]
+    told = (e for each in wanted.own if (e := _that_holds(each, exemplar, healthy)) is not None)
+    own = next((e for e in told if _fails((e,), candidate)), None)
+    return tuple(beside) if own is None else (own, *(e for e in beside if e != own))
 
 
 def _that_holds(expectation: Expectation, exemplar: Trace, runs: Sequence[Trace]) -> Expectation | None:

@@ -8,10 +8,12 @@ from outerloop.draft.core.carry import asked, carried, named_in_request
 from outerloop.draft.core.case import case_of
 from outerloop.evals.expect.answer import Answered
 from outerloop.evals.expect.behaviour import NoErrorStatus
-from outerloop.evals.expect.composite import Expectation
-from outerloop.evals.expect.tools import NoRepeatedCall, ToolCalled, ToolNotCalled
+from outerloop.evals.expect.changes import StateChanges
+from outerloop.evals.expect.composite import AnyOf, Expectation, Not
+from outerloop.evals.expect.refusal import Refused
+from outerloop.evals.expect.tools import Call, NoRepeatedCall, ToolCalled, ToolNotCalled
 from outerloop.evals.jsonvalue import canonical
-from outerloop.trace.model import Trace
+from outerloop.trace.model import ToolCall, Trace
 from outerloop.trace.neighbours import always_called
 from outerloop.trace.signal import Signal
 
@@ -21,27 +23,46 @@ AGREEING = 2
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """What a good run would do: `own` is what the sign is about, `beside` what good runs do anyway."""
+    """What a good run would do.
+
+    `own` are ways to say what the sign is about, the strictest first: one is enough. `beside` is what good
+    runs do anyway.
+    """
 
     own: tuple[Expectation, ...]
     beside: tuple[Expectation, ...]
 
 
-def expectations(failing: Trace, sign: Signal, healthy: Sequence[Trace]) -> Wanted | None:
+def expectations(
+    failing: Trace, sign: Signal, healthy: Sequence[Trace], writes: Sequence[str] = ()
+) -> Wanted:
     """What a good run of `failing`'s request would do, given healthy runs of requests like it.
 
-    None when nothing exact can be said: the sign is of a kind that only a person or a judge can turn into
-    an expectation.
+    `writes` are tools that change state. Of a sign that nothing exact says, as of a kind that is not known
+    here, `own` is empty: then only what good runs do anyway can tell.
     """
     own = _own(failing, sign)
-    if own is None:
-        return None
-    named = {own.tool} if isinstance(own, ToolCalled | ToolNotCalled) else set()
+    named = {own[0].tool} if own and isinstance(own[0], ToolCalled | ToolNotCalled) else set()
     tools = always_called(healthy) if len(healthy) >= AGREEING else []
     called: list[Expectation] = [_called(tool, failing, healthy) for tool in tools if tool not in named]
-    if isinstance(own, ToolCalled) and own.tool in tools:
-        own = _called(own.tool, failing, healthy)
-    return Wanted((own,), tuple(e for e in (*called, NoErrorStatus(), Answered()) if e != own))
+    if own and isinstance(own[0], ToolCalled) and own[0].tool in tools:
+        own = (_called(own[0].tool, failing, healthy), *own)
+    ending = (NoErrorStatus(), Answered(), Not(of=Refused()))
+    return Wanted(own, tuple(e for e in (*called, *_changes(called, tools, writes), *ending) if e not in own))
+
+
+def _changes(
+    called: Sequence[Expectation], tools: Sequence[str], writes: Sequence[str]
+) -> tuple[Expectation, ...]:
+    """That just what every healthy run changes is changed, and nothing else."""
+    if not tools or not writes:
+        return ()
+    made = [e for e in called if isinstance(e, ToolCalled) and e.tool in writes]
+    return (
+        StateChanges(
+            tools=tuple(writes), calls=tuple(Call(tool=e.tool, arguments=e.arguments) for e in made)
+        ),
+    )
 
 
 def _called(tool: str, failing: Trace, healthy: Sequence[Trace]) -> ToolCalled:
@@ -58,19 +79,37 @@ def _called(tool: str, failing: Trace, healthy: Sequence[Trace]) -> ToolCalled:
     return ToolCalled(tool=tool, arguments=arguments)
 
 
-def _own(failing: Trace, sign: Signal) -> Expectation | None:
-    match sign.kind:
-        case "tool_error":
-            return ToolCalled(tool=sign.subject)
-        case "repeated_call":
-            return NoRepeatedCall()
-        case "error_status":
-            return NoErrorStatus()
-        case "empty_answer":
-            return Answered()
-        case "evaluation":
-            # An evaluator called a finished run bad: what it blames is the last thing that the run did.
-            done = [call for call in failing.tool_calls if not call.failed]
-            blamed = done[-1] if done else None
-            return ToolNotCalled(tool=blamed.name, arguments=case_of(failing, blamed)) if blamed else None
-    return None
+_OF_THE_RUN: dict[str, Expectation] = {
+    "repeated_call": NoRepeatedCall(),
+    "error_status": NoErrorStatus(),
+    "empty_answer": Answered(),
+    "abrupt_end": Answered(),
+    "truncated": Answered(),
+    "refusal": Not(of=Refused()),
+}
+
+
+def _own(failing: Trace, sign: Signal) -> tuple[Expectation, ...]:
+    if of_the_run := _OF_THE_RUN.get(sign.kind):
+        return (of_the_run,)
+    shown = next((call for call in failing.tool_calls if call.span_id == sign.span_id), None)
+    if sign.kind == "tool_error":
+        tool = sign.subject
+        # Who does not need the tool need not call it; who calls it must succeed.
+        either = AnyOf(of=(ToolNotCalled(tool=tool), ToolCalled(tool=tool)))
+        return (ToolCalled(tool=tool), either, *_never(shown))
+    if sign.kind == "evaluation":
+        # An evaluator called a finished run bad: what it blames is the last thing that the run did.
+        done = [call for call in failing.tool_calls if not call.failed]
+        return (_forbidden(failing, done[-1]),) if done else ()
+    # Of whatever else: the very thing that was done must not be done again.
+    return (_forbidden(failing, shown), *_never(shown)) if shown else ()
+
+
+def _forbidden(failing: Trace, call: ToolCall) -> ToolNotCalled:
+    return ToolNotCalled(tool=call.name, arguments=case_of(failing, call))
+
+
+def _never(call: ToolCall | None) -> tuple[Expectation, ...]:
+    """That a call with just these arguments is not made."""
+    return (ToolNotCalled(tool=call.name, arguments=dict(call.arguments)),) if call else ()
