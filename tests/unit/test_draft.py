@@ -86,7 +86,7 @@ def test_what_changes_state_is_compared_as_a_whole() -> None:
 
 def test_a_tool_that_not_every_request_needs_must_succeed_if_it_is_called() -> None:
     healthy = [good(n, CANCELLED) for n in range(100, 104)]
-    made = draft([bad(1, ERROR, CANCELLED)], healthy)
+    made = draft([Failing(trace(run(1, CANCEL, ERROR, CANCELLED)), sign("tool_error"))], healthy)
     assert isinstance(made, Draft)
     assert made.expect[0] == EITHER
 
@@ -94,7 +94,7 @@ def test_a_tool_that_not_every_request_needs_must_succeed_if_it_is_called() -> N
 def test_what_healthy_runs_do_and_the_failing_one_did_not_says_enough() -> None:
     made = draft([blamed(1)], HEALTHY)
     assert isinstance(made, Draft)
-    assert made.expect == (LOOKED, CANCELS, CANCELS_ONLY, *END)
+    assert made.expect == (LOOKED, CANCELS, CANCELS_ONLY, *END[:2])
 
 
 def test_of_a_sign_that_is_not_known_here_the_call_that_it_points_to_is_forbidden() -> None:
@@ -139,7 +139,7 @@ def test_an_expectation_that_healthy_runs_do_not_meet_is_left_out() -> None:
         CANCELS,
         ToolCalled(tool="poll"),
         CANCELS_ONLY,
-        *END,
+        *END[:2],
     )
 
 
@@ -210,7 +210,7 @@ def test_the_failures_caught_are_those_that_the_eval_itself_fails_on() -> None:
     other_tool = blamed(4, ORDER, Call("refund", {"id": "A-1"}))
     made = draft([*typical, other_tool], [good(n, ORDER) for n in range(100, 103)])
     assert isinstance(made, Draft)
-    assert made.expect == (NOT_CANCELLED, LOOKED, StateChanges(tools=("cancel",)), *END)
+    assert made.expect == (NOT_CANCELLED, LOOKED, StateChanges(tools=("cancel",)), *END[:2])  # or a no
     assert (made.failing_caught, made.failing) == (3, 4)
 
 

@@ -7,8 +7,8 @@ from outerloop.draft.core.case import caught, on_case_of
 from outerloop.draft.core.mutants import Mutant, mutants
 from outerloop.draft.core.recipe import AGREEING, expectations
 from outerloop.draft.core.writes import writes_of
-from outerloop.evals.expect.composite import Expectation
-from outerloop.evals.expect.tools import ToolCalled
+from outerloop.evals.expect.composite import Expectation, Not
+from outerloop.evals.expect.tools import ToolCalled, ToolNotCalled
 from outerloop.evals.grade import grade
 from outerloop.trace.model import Trace
 from outerloop.trace.neighbours import MOST, Crowd, always_called
@@ -203,6 +203,9 @@ def _choose(
     beside = [e for each in beside if (e := _that_holds(each, exemplar, healthy)) is not None]
     told = (e for each in wanted.own if (e := _that_holds(each, exemplar, healthy)) is not None)
     own = next((e for e in told if _fails((e,), candidate)), None)
+    if own is None or isinstance(own, ToolNotCalled):
+        # Where the wrong was a deed, the right may be to say no.
+        beside = [e for e in beside if not isinstance(e, Not)]
     return tuple(beside) if own is None else (own, *(e for e in beside if e != own))
 
 
