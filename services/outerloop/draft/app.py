@@ -12,13 +12,14 @@ from outerloop.draft.base import Base
 from outerloop.draft.core.linked import Caught
 from outerloop.draft.core.proof import Undraftable
 from outerloop.draft.proving import Proving
-from outerloop.draft.record import Opening, drafted, linked, undraftable
+from outerloop.draft.record import Opening, drafted, linked, undraftable, written_by
 from outerloop.draft.reviews import Reviews
 from outerloop.draft.settings import DraftSettings
+from outerloop.draft.writer import PROMPT, Writer
 from outerloop.runtime.bus import Bus
 from outerloop.runtime.clickhouse import ClickHouse
 from outerloop.runtime.envelope import Delivery, stable_id, unpack
-from outerloop.runtime.errors import OuterloopError
+from outerloop.runtime.errors import OuterloopError, UserError
 from outerloop.runtime.service import Background
 from outerloop.runtime.topics import topic_of
 from outerloop.store import evals
@@ -40,6 +41,7 @@ class Drafter:
         self._bus = bus
         self._db = db
         self._base = Base(settings, db)
+        self._writer = Writer(settings, db) if settings.draft_model and settings.anthropic_api_key else None
         self._announcer = Announcer(bus, db)
         self.proving = Proving(settings, bus, db, self._base)
         self._reviews = Reviews(settings, db, self._announcer, self._draft)
@@ -105,13 +107,20 @@ class Drafter:
         seen = await evidence.amount(self._db, opening.agent, opening.mode_id)
         found = await evidence.gather(self._db, opening.agent, opening.mode_id, self._settings)
         made = await asyncio.to_thread(found.draft)
+        by_rules = made
+        if self._writer is not None and not isinstance(made, Caught):
+            try:
+                made = await self._writer.better(opening, found, made)
+            except UserError as error:  # a setting is wrong: that keeps no mode from what the rules can say
+                log.warning("the model drafts nothing: %s", error)
         if isinstance(made, Undraftable):
             log.info("no eval for %s: %s", opening.title, made.reason)
             return undraftable(opening, seen, made.reason)
         if isinstance(made, Caught):
             return linked(opening, seen, made)
         state = State.PROVING if self._base.can_ask(opening.agent) else State.DRAFTED
-        return drafted(opening, made, found, state, self._settings.draft_margin)
+        record = drafted(opening, made, found, state, self._settings.draft_margin)
+        return record if made is by_rules else written_by(record, self._settings.draft_model, PROMPT)
 
 
 def wire(settings: DraftSettings, bus: Bus, db: ClickHouse) -> Sequence[Background]:

@@ -1,5 +1,6 @@
 """Gathers what a draft is made from, and says whether there is more of it than the last time."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from outerloop.draft.core.linked import Accepted, Caught, catching
@@ -13,6 +14,8 @@ from outerloop.store import evals, spans, verdicts
 from outerloop.store.evals import EvalRecord, State
 from outerloop.trace.model import Trace
 from outerloop.trace.neighbours import Crowd
+from outerloop.trace.quote import one_line
+from outerloop.trace.signal import Signal
 
 # What has grown by less would hardly change a draft, and is looked at once a minute.
 GROWN = 1.5
@@ -37,7 +40,8 @@ class Amount:
 class Evidence:
     """What is recorded: failures of the mode, the oldest first, healthy runs, and failures of other modes.
 
-    `accepted` are the agent's accepted evals, `refused` what evals of the mode expected that were rejected.
+    `accepted` are the agent's accepted evals, `refused` what evals of the mode expected that were rejected,
+    and `reasons` why.
     """
 
     failing: list[Failing]
@@ -45,6 +49,7 @@ class Evidence:
     others: list[Trace]
     accepted: list[Accepted] = field(default_factory=list[Accepted])
     refused: list[tuple[Expectation, ...]] = field(default_factory=list[tuple[Expectation, ...]])
+    reasons: list[str] = field(default_factory=list[str])
 
     def draft(self) -> Draft | Undraftable | Caught:
         """The eval that it proves, or the one that catches the mode. Takes seconds: no work for the loop."""
@@ -78,7 +83,7 @@ async def gather(db: ClickHouse, agent: str, mode_id: str, settings: DraftSettin
     wanted = [*(trace_id for trace_id, _ in failing), *healthy, *others, *sources]
     stored = await spans.traces(db, wanted)
     return Evidence(
-        [Failing(stored[trace_id], signs[0]) for trace_id, signs in failing if trace_id in stored],
+        [Failing(stored[trace_id], _first(signs)) for trace_id, signs in failing if trace_id in stored],
         [stored[trace_id] for trace_id in healthy if trace_id in stored],
         [stored[trace_id] for trace_id in others if trace_id in stored],
         [
@@ -88,4 +93,10 @@ async def gather(db: ClickHouse, agent: str, mode_id: str, settings: DraftSettin
             if source in stored
         ],
         [r.eval.expect for r in known if r.mode_id == mode_id and r.state is State.REJECTED],
+        [one_line(r.reason, 400) for r in known if r.mode_id == mode_id and r.state is State.REJECTED],
     )
+
+
+def _first(signs: Sequence[Signal]) -> Signal:
+    """The most telling sign; a failure may have been put into its mode by a person, who named none."""
+    return signs[0] if signs else Signal("unknown", "the run", "", "")

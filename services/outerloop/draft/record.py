@@ -102,6 +102,16 @@ def drafted(opening: Opening, made: Draft, found: Evidence, state: State, margin
     )
 
 
+def written_by(record: EvalRecord, model: str, prompt: str) -> EvalRecord:
+    """The row of a draft whose expectations a model wrote, by this version of the prompt."""
+    eval_ = record.eval
+    by = f"outerloop draft {prompt}"
+    provenance = eval_.provenance.model_copy(update={"drafted_by": by, "model": model, "prompt": prompt})
+    signed = eval_.model_copy(update={"provenance": provenance})
+    content = content_sha256(signed, record.cassette)
+    return replace(record, eval_yaml=signed.to_yaml(), content_sha256=content, drafter=by)
+
+
 def undraftable(opening: Opening, seen: Amount, reason: str = "") -> EvalRecord:
     """The row of an opening without an eval, with what was recorded by then and why."""
     return _without(opening, State.UNDRAFTABLE, seen, reason)

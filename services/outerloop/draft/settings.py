@@ -17,6 +17,10 @@ class DraftSettings(ModelSettings):
         float,
         Field(ge=0.1, le=0.4, description="how far an eval may fall below its closing: critical .1, cold .4"),
     ] = 0.25
+    draft_model: Annotated[
+        str, Field(description="the model that drafts where it can do better than rules; empty: rules alone")
+    ] = ""
+    draft_model_calls: Annotated[int, Field(ge=1, description="calls of that model for one draft")] = 3
     draft_tries: Annotated[
         int, Field(ge=1, description="evals drafted for one opening of a mode, when people reject them")
     ] = 3
