@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
-from outerloop.cli import output
+from outerloop.cli import exchange, output
 from outerloop.cli.cases import find, load, proof_of, words_of
 from outerloop.cli.output import AsJson
 from outerloop.cli.publish import person
@@ -105,6 +105,12 @@ def _shown(record: EvalRecord) -> dict[str, Any]:
 def schema() -> None:
     """The JSON Schema of eval.yaml, for editors and other programs."""
     sys.stdout.write(schema_text())
+
+
+app.command("import")(exchange.import_)
+app.command()(exchange.export)
+app.command()(exchange.record)
+app.command("judge")(exchange.judge)
 
 
 @app.command()

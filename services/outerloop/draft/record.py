@@ -19,10 +19,10 @@ from outerloop.draft.base import Shown
 from outerloop.draft.core.linked import Caught
 from outerloop.draft.core.proof import Draft
 from outerloop.draft.evidence import Amount, Evidence
-from outerloop.evals.model import FORMAT, Cassette, Eval, Provenance, RecordedCall, content_sha256
+from outerloop.evals.cassette import recording
+from outerloop.evals.model import FORMAT, Eval, Provenance, content_sha256
 from outerloop.runtime.envelope import stable_id
 from outerloop.store.evals import EvalRecord, Reproduction, State
-from outerloop.trace.model import Trace
 
 DRAFTER = "outerloop draft rules/4"
 _SOURCES = 5
@@ -73,7 +73,7 @@ def drafted(opening: Opening, made: Draft, found: Evidence, state: State, margin
             source_traces=(made.exemplar.trace_id, *mode_traces[:_SOURCES]),
         ),
     )
-    cassette = _cassette(made.exemplar)
+    cassette = recording(made.exemplar)
     return EvalRecord(
         eval_id=opening.eval_id,
         agent=opening.agent,
@@ -235,11 +235,3 @@ def eval_accepted(record: EvalRecord) -> EvalAccepted:
     )
     message.accepted_at.FromDatetime(record.at)
     return message
-
-
-def _cassette(trace: Trace) -> Cassette:
-    calls = (
-        RecordedCall(tool=c.name, arguments=dict(c.arguments), result=c.result, failed=c.failed)
-        for c in trace.tool_calls
-    )
-    return Cassette(calls=tuple(calls))

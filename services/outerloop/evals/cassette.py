@@ -11,6 +11,7 @@ from typing import Any
 from outerloop.evals.jsonvalue import canonical
 from outerloop.evals.model import Cassette, Divergence, RecordedCall, Replay
 from outerloop.evals.sameness import comparable
+from outerloop.trace.model import Trace
 
 MOST_DIVERGENCES = 1_000  # are remembered: an agent in a loop makes the same one without end
 
@@ -38,6 +39,15 @@ class _Take:
 
     call: RecordedCall
     changes: int
+
+
+def recording(trace: Trace) -> Cassette:
+    """The tool calls of a run, in their order."""
+    calls = (
+        RecordedCall(tool=c.name, arguments=dict(c.arguments), result=c.result, failed=c.failed)
+        for c in trace.tool_calls
+    )
+    return Cassette(calls=tuple(calls))
 
 
 class Player:

@@ -15,10 +15,10 @@ from pathlib import Path
 import aiohttp
 
 from outerloop.evals.cassette import Diverged, Player
-from outerloop.evals.grade import GRADER, grade
+from outerloop.evals.grade import GRADER, exact, grade, judges
 from outerloop.evals.model import Cassette, Eval
 from outerloop.runtime.agentfile import AgentFile
-from outerloop.runtime.errors import TrialNotRunError
+from outerloop.runtime.errors import TrialNotRunError, UserError
 from outerloop.trace.model import Span, Trace
 from outerloop.trial.livetools import LiveTools
 from outerloop.trial.mcpstub import known_tools
@@ -76,7 +76,7 @@ class Trial:
     """What came of a trial. `trace` is None when none came; `answer` is what the agent wrote to stdout.
 
     Of the `tool_calls` that reached the tools, the recording did not hold the `divergences`. `grader` is the
-    version of what graded it.
+    version of what graded it, `judged_by` are the models that were asked as judges; their tokens count.
     """
 
     passed: bool
@@ -90,6 +90,7 @@ class Trial:
     tool_calls: int
     divergences: tuple[Diverged, ...]
     grader: int = GRADER
+    judged_by: tuple[str, ...] = ()
 
     @property
     def fidelity(self) -> float:
@@ -140,7 +141,8 @@ async def run_trial(spec: TrialSpec, sandbox: Sandbox, session: aiohttp.ClientSe
         wrong.append(f"calls of the model that had to be made again took {model.lost:.0f} s")
     if wrong:
         raise TrialNotRunError("; ".join(wrong))
-    return _verdict(spec, completed, proxy)
+    trial = _verdict(spec, completed, proxy)
+    return await _judged(spec, trial, proxy) if trial.passed and judges(spec.eval.expect) else trial
 
 
 def _given_up(spec: TrialSpec, model: ModelProxy) -> bool:
@@ -153,9 +155,12 @@ def _verdict(spec: TrialSpec, completed: Completed, proxy: Proxy) -> Trial:
     reasons = _misconduct(completed, proxy)
     try:
         reached = None if spec.agent.tools.in_process else proxy.tools.reached
-        reasons += grade(spec.eval.expect, trace, reached).reasons if trace else ["no trace came"]
+        expected = exact(spec.eval.expect)  # a judge is asked only when all else holds
+        reasons += grade(expected, trace, reached).reasons if trace else ["no trace came"]
     except RecursionError:
         reasons.append("the trace holds JSON that is nested too deep to be read")
+    except UserError as error:
+        raise TrialNotRunError(str(error)) from error
     return Trial(
         passed=not reasons,
         reasons=tuple(reasons),
@@ -167,6 +172,27 @@ def _verdict(spec: TrialSpec, completed: Completed, proxy: Proxy) -> Trial:
         output_tokens=proxy.model.usage.output_tokens,
         tool_calls=len(proxy.tools.reached),
         divergences=proxy.tools.player.divergences,
+    )
+
+
+async def _judged(spec: TrialSpec, trial: Trial, proxy: Proxy) -> Trial:
+    """The trial with what judges say of its trace, on which all else holds."""
+    # Not at the top: few evals have a judge, and the SDK takes long to load.
+    from outerloop.trial.judge import client_of, opinions  # noqa: PLC0415
+
+    if trial.trace is None:
+        return trial
+    async with client_of(spec.model_url, spec.model_key) as client:
+        asked = await opinions(judges(spec.eval.expect), trial.trace, client)
+    reached = None if spec.agent.tools.in_process else proxy.tools.reached
+    graded = grade(spec.eval.expect, trial.trace, reached, asked.opinions)
+    return replace(
+        trial,
+        passed=graded.passed,
+        reasons=graded.reasons,
+        input_tokens=trial.input_tokens + asked.input_tokens,
+        output_tokens=trial.output_tokens + asked.output_tokens,
+        judged_by=tuple(sorted(asked.models)),
     )
 
 

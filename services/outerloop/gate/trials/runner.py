@@ -88,6 +88,7 @@ class Here:
         )
         ran = await run_trial(spec, self._sandbox, self._session)
         named = {call.model for call in ran.trace.model_calls if call.model} if ran.trace else set[str]()
+        named.update(ran.judged_by)
         return TrialRecord(
             trial_id=trial_id(bench.series, trial),
             decision_id=bench.series,

@@ -1,0 +1,72 @@
+"""DeepEval's datasets: goldens (a list, or under "goldens"), test cases of a run, conversational goldens."""
+
+import json
+import re
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from outerloop.evals.exchange.case import Case, at_least_answered, message, user
+from outerloop.evals.expect.composite import Expectation
+from outerloop.evals.expect.tools import ToolCalled
+from outerloop.evals.model import RecordedCall
+from outerloop.runtime.errors import UserError
+
+_LISTS = ("goldens", "conversational_goldens", "test_cases", "conversational_test_cases")
+_NOT_TAKEN = ("context", "retrieval_context", "scenario", "expected_outcome", "user_description")
+
+
+def cases(document: Any) -> list[Case]:
+    """The cases of a dataset.
+
+    Raises:
+        UserError: if a golden has neither input nor turns.
+    """
+    return [_case(number, golden) for number, golden in enumerate(_goldens(document), start=1)]
+
+
+def _goldens(document: Any) -> Iterator[dict[str, Any]]:
+    if isinstance(document, list):
+        yield from (_snake(each) for each in document if isinstance(each, dict))
+        return
+    known = _snake(document)
+    for name in _LISTS:
+        yield from (_snake(each) for each in known.get(name) or [])
+
+
+def _snake(golden: Mapping[str, Any]) -> dict[str, Any]:
+    """With the names of Python's side: a stored run has those of JavaScript's."""
+    return {re.sub(r"(?<=[a-z])(?=[A-Z])", "_", key).lower(): value for key, value in golden.items()}
+
+
+def _case(number: int, golden: Mapping[str, Any]) -> Case:
+    lost: list[str] = []
+    turns = golden.get("turns")
+    if turns:
+        asked = [turn for turn in turns if isinstance(turn, dict)]
+        while asked and asked[-1].get("role") != "user":
+            asked.pop()
+        messages = tuple(message(str(turn["role"]), turn.get("content", "")) for turn in asked)
+    elif "input" in golden:
+        messages = user(str(golden["input"]))
+    else:
+        raise UserError(f"DeepEval: golden {number} has neither input nor turns")
+    expect = [_called(tool) for tool in map(_snake, golden.get("expected_tools") or [])]
+    if expected := golden.get("expected_output"):
+        lost.append(
+            f"expected_output: DeepEval compares it by metrics in code: say what of it the answer must hold"
+            f" ({str(expected)[:300]})"
+        )
+    lost += [f"{key}: is not taken over" for key in _NOT_TAKEN if golden.get(key)]
+    calls = tuple(map(_made, map(_snake, golden.get("tools_called") or [])))
+    name = str(golden.get("name") or f"golden {number}")
+    return Case(name=name, messages=messages, expect=at_least_answered(expect), calls=calls, lost=tuple(lost))
+
+
+def _called(tool: Mapping[str, Any]) -> Expectation:
+    return ToolCalled(tool=str(tool["name"]), arguments=tool.get("input_parameters") or {})
+
+
+def _made(tool: Mapping[str, Any]) -> RecordedCall:
+    output = tool.get("output")
+    result = output if isinstance(output, str) else "" if output is None else json.dumps(output)
+    return RecordedCall(tool=str(tool["name"]), arguments=tool.get("input_parameters") or {}, result=result)

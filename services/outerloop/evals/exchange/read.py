@@ -1,0 +1,135 @@
+"""Read: which format a file is of, its cases, and evals of them."""
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from enum import StrEnum
+from typing import Any
+
+import yaml
+
+from outerloop.evals.exchange import deepeval, inspect_ai, openai_evals, promptfoo
+from outerloop.evals.exchange.case import Case, why
+from outerloop.evals.model import FORMAT, Cassette, Divergence, Eval, Provenance
+from outerloop.evals.suite import Entry
+from outerloop.runtime.errors import UserError
+
+
+class Format(StrEnum):
+    """What can be read."""
+
+    PROMPTFOO = "promptfoo"
+    DEEPEVAL = "deepeval"
+    INSPECT = "inspect"
+    OPENAI = "openai"
+    OPENAI_REGISTRY = "openai-registry"
+
+
+def read(text: str, where: str, format_: Format | None = None, items: str = "") -> tuple[Format, list[Case]]:
+    """The cases of a file, and what it is; `items` is the text of the items of an OpenAI eval.
+
+    Raises:
+        UserError: saying what in `where` cannot be read, and what to do.
+    """
+    document = _document(text, where)
+    format_ = format_ or _format(document)
+    if format_ is None:
+        raise UserError(f"{where}: this is of no known format; say which with --format")
+    try:
+        found = _cases(format_, document, _lines(items, "the items") if items else [])
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        said = f"{type(error).__name__}: {why(error)}"
+        raise UserError(f"{where} is no file of {format_.value}: {said}") from error
+    if not found:
+        raise UserError(f"{where}: there is no case in it")
+    return format_, found
+
+
+def entry_of(case: Case, agent: str, source: Format, at: datetime) -> Entry:
+    """The eval of a case. Its id follows from its content: the same case gives the same."""
+    eval_ = Eval(
+        format=FORMAT,
+        id="",
+        agent=agent,
+        mode_id=f"imported:{source.value}",
+        title=case.name,
+        input={"messages": list(case.messages)},
+        expect=case.expect,
+        divergence=Divergence.LIVE,
+        provenance=Provenance(drafted_by=f"import from {source.value}", drafted_at=at, source_traces=()),
+    )
+    cassette = Cassette(calls=case.calls)
+    said = eval_.model_dump_json(exclude={"provenance"}, context={"named": True}) + cassette.to_jsonl()
+    eval_id = f"imported-{hashlib.sha256(said.encode()).hexdigest()[:16]}"
+    return Entry(eval_.model_copy(update={"id": eval_id}), cassette)
+
+
+def _cases(format_: Format, document: Any, items: Sequence[Any]) -> list[Case]:
+    match format_:
+        case Format.PROMPTFOO:
+            return promptfoo.cases(document)
+        case Format.DEEPEVAL:
+            return deepeval.cases(document)
+        case Format.INSPECT:
+            return inspect_ai.cases(document)
+        case Format.OPENAI:
+            return openai_evals.cases(document, items)
+        case Format.OPENAI_REGISTRY:
+            return openai_evals.samples(document)
+
+
+def _document(text: str, where: str) -> Any:
+    try:
+        return json.loads(text)
+    except RecursionError as error:
+        raise UserError(f"{where} is nested too deep") from error
+    except ValueError:
+        pass
+    first = text.lstrip()[:1]
+    if first == "{" and "\n" in text.strip():
+        return _lines(text, where)
+    try:
+        return yaml.safe_load(text)
+    except yaml.MarkedYAMLError as error:
+        line = f":{error.problem_mark.line + 1}" if error.problem_mark else ""
+        raise UserError(f"{where}{line}: neither JSON, JSON lines nor YAML: {error.problem}") from error
+    except (yaml.YAMLError, RecursionError) as error:
+        raise UserError(f"{where}: neither JSON, JSON lines nor YAML: {error}") from error
+
+
+def _lines(text: str, where: str) -> list[Any]:
+    found: list[Any] = []
+    for number, line in enumerate(text.split("\n"), start=1):
+        try:
+            found += [json.loads(line)] if line.strip() else []
+        except (ValueError, RecursionError) as error:
+            raise UserError(f"{where}:{number} is not JSON: {error}") from error
+    return found
+
+
+def _format(document: Any) -> Format | None:
+    if isinstance(document, dict):
+        return _of_object(document)
+    first = document[0] if isinstance(document, list) and document else None
+    if not isinstance(first, dict):
+        return None
+    if "ideal" in first:
+        return Format.OPENAI_REGISTRY
+    if first.keys() & {"expected_output", "expected_tools", "actual_output", "expectedOutput", "turns"}:
+        return Format.DEEPEVAL
+    return Format.INSPECT if "input" in first else None
+
+
+def _of_object(document: Mapping[str, Any]) -> Format | None:
+    if "testing_criteria" in document:
+        return Format.OPENAI
+    if "samples" in document and "eval" in document:
+        return Format.INSPECT
+    if document.keys() & {"goldens", "conversational_goldens", "testCases", "test_cases"}:
+        return Format.DEEPEVAL
+    if document.keys() & {"tests", "prompts"}:
+        return Format.PROMPTFOO
+    if "ideal" in document:
+        return None
+    return None
