@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
-from outerloop.cli import exchange, output
+from outerloop.cli import exchange, output, tryout
 from outerloop.cli.cases import find, load, proof_of, words_of
 from outerloop.cli.output import AsJson
 from outerloop.cli.publish import person
@@ -111,6 +111,8 @@ app.command("import")(exchange.import_)
 app.command()(exchange.export)
 app.command()(exchange.record)
 app.command("judge")(exchange.judge)
+app.command("run")(tryout.run)
+app.command("diff")(tryout.diff)
 
 
 @app.command()
