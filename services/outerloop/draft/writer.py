@@ -48,10 +48,6 @@ class Writer:
     def __init__(self, settings: DraftSettings, db: ClickHouse) -> None:
         self._settings = settings
         self._db = db
-        key = settings.anthropic_api_key
-        self._client = AsyncAnthropic(
-            api_key=key.get_secret_value() if key else "", base_url=settings.anthropic_base_url, max_retries=4
-        )
         self._price = price_of(settings.draft_model, setting=SETTING)
 
     async def better(
@@ -67,24 +63,34 @@ class Writer:
         if about is None:
             return made
         alike = Crowd(found.healthy).like(about.trace) or found.healthy[:MOST]
-        messages: list[MessageParam] = [
-            {"role": "user", "content": _task(opening, about, alike, found, made)}
-        ]
-        for number in range(1, self._settings.draft_model_calls + 1):
-            said = await self._ask(opening, number, messages)
-            expect, finding = _proposed(said)
-            if expect:
-                drafted = measured(about, expect, alike, found.failing)
-                finding = _finding(drafted)
-                if not finding:
-                    return drafted if _score(drafted) > _score(made) else made
-            messages += _answered(said, finding)
+        task = _task(opening, about, alike, found, made)
+        messages: list[MessageParam] = [{"role": "user", "content": task}]
+        async with self._connected() as client:
+            for number in range(1, self._settings.draft_model_calls + 1):
+                said = await self._ask(client, opening, number, messages)
+                expect, finding = _proposed(said)
+                if expect:
+                    drafted = measured(about, expect, alike, found.failing)
+                    finding = _finding(drafted)
+                    if not finding:
+                        return drafted if _score(drafted) > _score(made) else made
+                messages += _answered(said, finding)
         return made
 
-    async def _ask(self, opening: Opening, number: int, messages: Sequence[MessageParam]) -> Message:
+    def _connected(self) -> AsyncAnthropic:
+        key = self._settings.anthropic_api_key
+        return AsyncAnthropic(
+            api_key=key.get_secret_value() if key else "",
+            base_url=self._settings.anthropic_base_url,
+            max_retries=4,
+        )
+
+    async def _ask(
+        self, client: AsyncAnthropic, opening: Opening, number: int, messages: Sequence[MessageParam]
+    ) -> Message:
         began = time.perf_counter()
         said = await ask(
-            self._client,
+            client,
             {
                 "model": self._settings.draft_model,
                 "max_tokens": _MAX_TOKENS,
