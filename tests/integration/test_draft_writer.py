@@ -3,6 +3,7 @@
 import json
 import uuid
 from collections.abc import AsyncIterator
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -55,7 +56,9 @@ async def engine(chdb: str) -> AsyncIterator[tuple[ClickHouse, dict[str, Any]]]:
     await db.close()
 
 
-async def drafted(engine: Any, model: Model, **more: Any) -> tuple[EvalRecord, list[DraftCall]]:
+async def drafted(
+    engine: Any, model: Model, *, spent: float = 0.0, **more: Any
+) -> tuple[EvalRecord, list[DraftCall]]:
     """The row of a mode of which no rule can say anything exact, and what was paid for it."""
     db, where = engine
     agent = f"agent-{uuid.uuid4().hex[:8]}"
@@ -70,6 +73,7 @@ async def drafted(engine: Any, model: Model, **more: Any) -> tuple[EvalRecord, l
         healthy = [samples.run(next(numbers), ASKED, way, agent=agent) for way in ways]
         await record_runs(db, failing, mode=f"{agent}-m")
         await record_runs(db, healthy)
+        await drafting.insert(db, [earlier(agent, spent)] if spent else [])
         opened = ModeOpened(mode_id=f"{agent}-m", agent=agent, title="# it says yes")
         await drafter.handle([delivery(opened, agent)])
     rows = await evals.of_agent(db, agent) or await evals.of_agent(db, agent, State.UNDRAFTABLE)
@@ -133,3 +137,30 @@ async def test_a_model_without_a_price_is_refused_at_the_start(engine: Any) -> N
 async def test_a_provider_that_is_away_is_waited_for(engine: Any) -> None:
     with pytest.raises(OutageError, match="the model provider is away"):
         await drafted(engine, Model(GOOD), ANTHROPIC_BASE_URL="http://127.0.0.1:9")
+
+
+def earlier(agent: str, usd: float) -> DraftCall:
+    """What another mode's draft has cost today."""
+    return DraftCall(
+        call_id=uuid.uuid4().hex,
+        agent=agent,
+        mode_id="another",
+        eval_id="e",
+        what="model",
+        model=MODEL,
+        prompt=PROMPT,
+        input_tokens=1,
+        output_tokens=1,
+        usd=usd,
+        seconds=1.0,
+        outcome="2 expectations",
+        at=datetime.now(UTC),
+    )
+
+
+async def test_the_model_is_asked_within_the_budget_of_the_day(engine: Any) -> None:
+    model = Model(GOOD)
+    record, paid = await drafted(engine, model, spent=20.0)
+    assert (model.requests, paid, record.state) == ([], [], State.UNDRAFTABLE)
+    record, _ = await drafted(engine, model, spent=19.0)
+    assert record.state is State.DRAFTED

@@ -110,7 +110,8 @@ class Drafter:
         by_rules = made
         if self._writer is not None and not isinstance(made, Caught):
             try:
-                made = await self._writer.better(opening, found, made)
+                if await self._base.can_pay(opening.agent):
+                    made = await self._writer.better(opening, found, made)
             except UserError as error:  # a setting is wrong: that keeps no mode from what the rules can say
                 log.warning("the model drafts nothing: %s", error)
         if isinstance(made, Undraftable):

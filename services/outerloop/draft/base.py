@@ -8,7 +8,7 @@ from pathlib import Path
 
 from outerloop.draft.core.reproduction import Asked, asking
 from outerloop.draft.settings import DraftSettings
-from outerloop.runtime.agentfile import AgentFile, agentfile_at
+from outerloop.runtime.agentfile import AgentFile, Budget, agentfile_at
 from outerloop.runtime.clickhouse import ClickHouse
 from outerloop.runtime.envelope import stable_id
 from outerloop.runtime.errors import OutageError, TrialNotRunError, UserError
@@ -50,6 +50,21 @@ class Base:
         """Whether there is a base to run."""
         return self._settings.draft_trials > 0 and agent in self._settings.repositories()
 
+    async def can_pay(self, agent: str) -> bool:
+        """Whether today's budget of an agent (the default, without a repository) allows a call of the model.
+
+        Raises:
+            OutageError: when the repository or ClickHouse is away.
+        """
+        budget, models = Budget(), list[str]()
+        if agent in self._settings.repositories():
+            try:
+                _, _, terms = await self._head(agent)
+                budget, models = terms.budget, list(terms.models.values())
+            except UserError as error:
+                log.warning("%s: its budget is taken to be the default: %s", agent, error)
+        return await spent_usd(self._db, agent, models, today()) < budget.usd_per_day
+
     async def ask(self, record: EvalRecord) -> Shown:
         """Run the base until it is proven to fail the eval, or not to.
 
@@ -57,18 +72,22 @@ class Base:
             OutageError: when repository, sandbox, model or ClickHouse is away, or today's budget is spent.
             UserError: when a person must see to the repository or the settings first.
         """
-        url, branch = self._settings.repositories()[record.agent]
-        repository = await Repository.open(url, self._settings.cache / "draft" / record.agent)
-        commit = await repository.resolve(branch)
-        if commit is None:
-            raise UserError(f"the repository of {record.agent} has no branch {branch}: push the agent to it")
-        terms = await agentfile_at(repository, commit)
+        repository, commit, terms = await self._head(record.agent)
         await self._check_budget(terms)
         with tempfile.TemporaryDirectory(prefix="draft-", ignore_cleanup_errors=True) as scratch:
             tree = Path(scratch) / "tree"
             await repository.checkout(commit, tree)
             spec = await self._spec(record, commit, terms, tree)
             return Shown(commit, terms, await self._run(record, spec))
+
+    async def _head(self, agent: str) -> tuple[Repository, str, AgentFile]:
+        """The repository of an agent, the head of its release branch, and what its `outerloop.yaml` says."""
+        url, branch = self._settings.repositories()[agent]
+        repository = await Repository.open(url, self._settings.cache / "draft" / agent)
+        commit = await repository.resolve(branch)
+        if commit is None:
+            raise UserError(f"the repository of {agent} has no branch {branch}: push the agent to it")
+        return repository, commit, await agentfile_at(repository, commit)
 
     async def _run(self, record: EvalRecord, spec: TrialSpec) -> Asked:
         asked, lost = asking(spec.eval.bar, self._settings.draft_trials), 0
