@@ -336,7 +336,7 @@ def test_the_commands_show_what_was_sent(shell: Shell, tmp_path: Path) -> None:
     text.write_text("id: [")
     assert "is not YAML" in shell.refused(*edit)[1]
     text.write_text("id: x\n")
-    assert f"eval {row['eval']}: " in shell.refused(*edit)[1]
+    assert f"eval {row['eval']}:1: agent: Field required" in shell.refused(*edit)[1]
     assert shell.json("evals", "accept", row["eval"], "--who", "ada")["review"] == "accepted"
     until(lambda: to_review() == [])
     code, sentence = shell.refused("evals", "reject", row["eval"], "--reason", "late")
