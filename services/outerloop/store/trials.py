@@ -51,11 +51,28 @@ async def keep(db: ClickHouse, record: TrialRecord) -> TrialRecord:
 
     When two are stored at the same moment, the table's deduplication window lets the first stay.
     """
-    place = (record.decision_id, record.eval_id, record.number)
-    if (there := await get(db, *place)) is not None:
-        return there
+    there = await get(db, record.decision_id, record.eval_id, record.number)
+    return there or await first(db, record)
+
+
+async def first(db: ClickHouse, record: TrialRecord) -> TrialRecord:
+    """Store a trial whose place was free when it began; gives the one that stays (see `keep`)."""
     await insert(db, [record], token=record.trial_id)
-    return await get(db, *place) or record
+    # Of the row itself only what tells it from another's: a look at every column is dear.
+    place = {"series": record.decision_id, "eval": record.eval_id, "number": record.number}
+    rows = await db.query(
+        "SELECT at FROM trials WHERE decision_id = {series:String} AND eval_id = {eval:String}"
+        " AND number = {number:UInt32}",
+        **place,
+    )
+    if [row["at"] for row in rows] == [_stored(record.at)]:
+        return record
+    return await get(db, record.decision_id, record.eval_id, record.number) or record
+
+
+def _stored(at: datetime) -> datetime:
+    """As the table keeps it: to the millisecond."""
+    return at.replace(microsecond=at.microsecond // 1000 * 1000)
 
 
 async def of_series(db: ClickHouse, series: str) -> list[TrialRecord]:

@@ -1,11 +1,14 @@
 """The first process in a sandbox: opens the loopback port, starts the command, watches its limits.
 
-    python -I -S -B init.py CONTROL MEMORY PROCESSES FILE [VARIABLE=/path ...] -- command ...
+    python -I -S -B init.py CONTROL MEMORY PROCESSES FILE TICK [VARIABLE=/path ...] -- command ...
 
 Standard library only, and only modules that start fast: every trial waits for this. CONTROL is the number of
 a Unix socket's descriptor. Over it go, in this order: one byte, with the listening socket of the loopback
 port attached when there are VARIABLEs; and at the end `exit N`, `memory` or `processes`. When the other side
 closes it, everything here ends.
+
+TICK is the time in milliseconds between two counts of processes: a fork bomb makes thousands in a second,
+where the kernel does not stop it. Each count costs, in every trial that waits for a model.
 
 PROCESSES 0 means that there is no process namespace of our own: then the limits on processes and on resident
 memory are not watched, and what the command left running is found by its parents and killed.
@@ -20,9 +23,8 @@ import select
 import sys
 import time
 
-TICK = 0.02  # seconds between two counts of processes: a fork bomb makes thousands in a second
 THREADS = 4  # a process may have on average
-MEMORY_TICKS = 5  # looks at memory are dearer, and memory grows more slowly
+MEMORY_SECONDS = 0.1  # looks at memory are dearer, and memory grows more slowly
 REAPED = 64  # at once: a bomb whose processes end as fast as they come must not keep us from counting them
 SCRATCH = ("/tmp", "/dev/shm")  # noqa: S108 - file systems in memory, of this sandbox alone
 INODE = 1024  # bytes of memory that a file takes in these, however empty it is
@@ -32,9 +34,9 @@ DUMPABLE, CHILD_SUBREAPER = 4, 36  # of prctl
 def main() -> None:
     """Runs the command to its end, reports, and leaves nothing behind."""
     control = _socket.socket(fileno=int(sys.argv[1]))
-    memory, processes, file = map(int, sys.argv[2:5])
+    memory, processes, file, tick = map(int, sys.argv[2:6])
     split = sys.argv.index("--")
-    ready(control, sys.argv[5:split])
+    ready(control, sys.argv[6:split])
     os.set_inheritable(control.fileno(), False)  # noqa: FBT003 - the function takes it by position
     own_namespace = processes > 0
     if own_namespace:
@@ -42,7 +44,7 @@ def main() -> None:
     else:
         prctl(CHILD_SUBREAPER, 1)  # the parent of every descendant whose parent ended, so that none gets lost
     child = start(sys.argv[split + 1 :], memory, processes, file)
-    report = watch(control, child, memory if own_namespace else 0, processes)
+    report = watch(control, child, memory if own_namespace else 0, processes, tick / 1000)
     if not own_namespace:
         kill_descendants()
     try:  # noqa: SIM105 - contextlib is slow to import
@@ -97,21 +99,24 @@ def limit(what: int, most: int) -> None:
     resource.setrlimit(what, (most, most))
 
 
-def watch(control: _socket.socket, child: int, memory: int, processes: int) -> str:
+def watch(control: _socket.socket, child: int, memory: int, processes: int, tick: float) -> str:
     """Waits for the child's end, a limit, or the end of whoever asked; what to report."""
     woken, wake = os.pipe()
     os.set_blocking(wake, False)
     signal.set_wakeup_fd(wake)
     signal.signal(signal.SIGCHLD, lambda *_: None)
-    tick = 0
+    looked = counted = time.monotonic()
     while True:
-        tick += 1
-        if memory and (reason := excess(processes, 0 if tick % MEMORY_TICKS else memory)):
-            return reason
+        now = time.monotonic()
+        if memory and now - counted >= tick:
+            counted, look = now, now - looked >= MEMORY_SECONDS
+            looked = now if look else looked
+            if reason := excess(processes, memory if look else 0):
+                return reason
         status = reap(child)
         if status is not None:
             return f"exit {os.waitstatus_to_exitcode(status)}"
-        readable = select.select([woken, control.fileno()], [], [], TICK)[0]
+        readable = select.select([woken, control.fileno()], [], [], tick)[0]
         if control.fileno() in readable and not control.recv(1):
             return "closed"
         if woken in readable:

@@ -79,7 +79,9 @@ class Sandbox:
                 try:
                     process = await asyncio.create_subprocess_exec(
                         *program.argv,
-                        *arguments(spec, descriptor, namespace=self._isolation.namespace),
+                        *arguments(
+                            spec, descriptor, namespace=self._isolation.namespace, capped=program.capped
+                        ),
                         stdin=PIPE,
                         stdout=PIPE,
                         stderr=PIPE,

@@ -10,6 +10,7 @@ request is answered all the same, so that a judge who does wait asks again, now.
 
 import asyncio
 import logging
+import time
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 
@@ -41,6 +42,8 @@ BATCH = 4
 # So many in a row that did not happen are an outage: wait before the next, 1 s, then twice as long each time.
 LOST_IN_A_ROW = 3
 LONGEST_WAIT = 30.0
+# Between two looks for the verdict on a change: some trials too many, instead of a query for each.
+LOOK_SECONDS = 2.0
 
 
 class _Records:
@@ -57,15 +60,21 @@ class _Records:
     async def add(self, record: TrialRecord) -> TrialRecord:
         """See `Records`."""
         self._held[record.trial_id] = record
-        stays = await trials.keep(self._db, record)
+        stays = await trials.first(self._db, record)
         del self._held[record.trial_id]
         return stays
 
-    async def known(self, request: TrialRequested) -> TrialRecord | None:
-        """The record that counts, if there is one; stored if it was not."""
-        if (held := self._held.get(request.trial_id)) is not None:
-            return await self.add(held)
-        return await trials.get(self._db, request.series, request.eval_id, request.number)
+    async def known(self, requests: Sequence[TrialRequested]) -> dict[str, TrialRecord]:
+        """By trial, the records that count, of those for which there is one; stored if they were not."""
+        ids = {request.trial_id for request in requests}
+        held = [record for trial, record in self._held.items() if trial in ids]
+        kept = [await trials.keep(self._db, record) for record in held]
+        for record in held:
+            self._held.pop(record.trial_id, None)
+        rest = ids - {record.trial_id for record in kept}
+        series = {request.series for request in requests}
+        found = await trials.found(self._db, series, rest) if rest else []
+        return {record.trial_id: record for record in (*kept, *found)}
 
 
 class Worker:
@@ -79,6 +88,7 @@ class Worker:
         self._running: set[asyncio.Task[None]] = set()
         self._stopping = False
         self._lost = 0
+        self._undecided: dict[str, float] = {}
         self._room = asyncio.Semaphore(settings.gate_trials_at_once)
         most = BATCH * settings.gate_trials_at_once
         bus.subscribe((REQUESTED,), self.handle, at_most=most, group=GROUP, wait_ms=PROMPT_MS)
@@ -87,8 +97,12 @@ class Worker:
         """Run the trials of a batch, some side by side, and answer each as soon as it has ended."""
         # By trial: of two attempts at one, the later is the one that is waited for.
         asked = {request.trial_id: (request, d) for d in batch for request in [_request(d)]}
+        known = await self._records.known([request for request, _ in asked.values()])
         if not self._stopping:
-            self._running = {asyncio.ensure_future(self._answer(*each)) for each in asked.values()}
+            self._running = {
+                asyncio.ensure_future(self._answer(request, cause, known.get(trial)))
+                for trial, (request, cause) in asked.items()
+            }
         ended = await asyncio.gather(*self._running, return_exceptions=True)
         if self._stopping:
             await asyncio.Event().wait()  # what was cancelled is given back: the bus stops us, uncommitted
@@ -108,7 +122,7 @@ class Worker:
             await asyncio.gather(*self._running, return_exceptions=True)
             await self._workbench.close()
 
-    async def _answer(self, request: TrialRequested, cause: Delivery) -> None:
+    async def _answer(self, request: TrialRequested, cause: Delivery, known: TrialRecord | None) -> None:
         answer = TrialFinished(
             trial_id=request.trial_id,
             series=request.series,
@@ -119,7 +133,7 @@ class Worker:
         )
         try:
             async with self._room:
-                record = await self._record(request)
+                record = known or await self._record(request)
             answer.passed = record.passed
         except TrialNotRunError as error:
             log.info("trial %s of %s was not run: %s", request.trial_id, request.agent, error)
@@ -129,15 +143,12 @@ class Worker:
         await self._bus.publish(answer, because=(request.trial_id, request.attempt, outcome), cause=cause)
 
     async def _record(self, request: TrialRequested) -> TrialRecord:
-        """The record of the trial, which is run if there is none.
+        """The record of the trial, which is run.
 
         Raises:
             TrialNotRunError: when it did not happen, or nobody needs it.
         """
-        known, needless = await asyncio.gather(self._records.known(request), self._needless(request))
-        if known is not None:
-            return known
-        if needless:
+        if needless := await self._needless(request):
             raise TrialNotRunError(needless)
         if self._lost >= LOST_IN_A_ROW:
             await asyncio.sleep(min(2.0 ** min(self._lost - LOST_IN_A_ROW, 9), LONGEST_WAIT))
@@ -160,8 +171,11 @@ class Worker:
 
     async def _needless(self, request: TrialRequested) -> str:
         """Why nobody waits for the trial any more, "" when somebody may."""
-        if request.change_id and await decisions.decided(self._db, request.change_id):
-            return "its change has its verdict"
+        change, now = request.change_id, time.monotonic()
+        if change and now - self._undecided.get(change, -LOOK_SECONDS) >= LOOK_SECONDS:
+            if await decisions.decided(self._db, change):
+                return "its change has its verdict"
+            self._undecided = {change: now}
         age = datetime.now(UTC) - request.requested_at.ToDatetime(UTC)
         return f"it was asked for {age.days} days ago" if age > STALE else ""
 
