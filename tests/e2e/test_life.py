@@ -30,15 +30,17 @@ def lived(folder: Path, *arguments: str) -> tuple[dict[str, Any], str]:
 
 @pytest.mark.timeout(280)
 def test_a_life_ships_what_is_good_and_nothing_else_although_the_gate_is_killed(tmp_path: Path):
-    arguments = ("--proposals", "4", "--evals", "2", "--kills", "2", "--within", "240")
+    arguments = ("--proposals", "5", "--evals", "2", "--kills", "2", "--within", "240")
     result, said = lived(tmp_path / "life", *arguments)
     assert result["verdicts"] == {
         "good": {"ship": 1},
         "cosmetic": {"reject": 1},
         "regressing": {"reject": 1},
+        "hardcoding": {"reject": 1},
         "hostile": {"reject": 1},
     }
     assert result["regressions_shipped"] == result["hostile_escapes"] == result["troubles"] == []
+    assert result["hardcoding"] == {"proposed": 1, "rejected_by_variants": 1}
     assert result["several_verdicts"] == []
     assert result["lost_verdicts"] == result["crashes"] == 0
     assert result["kills"] >= 1

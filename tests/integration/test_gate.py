@@ -21,17 +21,20 @@ from engines.repositories import advance, agent_repository
 from integration.test_trial import AGENT, Upstream
 from outerloop.contracts.v1.change_pb2 import ChangeProposed
 from outerloop.contracts.v1.decision_pb2 import (
+    OBSTACLE_HELD_OUT,
     OBSTACLE_PERSON,
     VERDICT_REJECT,
     VERDICT_SHIP,
     DecisionReached,
 )
 from outerloop.evals.expect.answer import Answered
+from outerloop.evals.heldout import HeldOut, Variant
 from outerloop.evals.model import Cassette, Eval, Provenance, content_sha256
 from outerloop.evals.suite import Entry
 from outerloop.gate import app
 from outerloop.gate.app import Gate
 from outerloop.gate.core.case import Kind, Trial
+from outerloop.gate.core.fresh import SCREEN_TRIALS
 from outerloop.gate.court import judge
 from outerloop.gate.court.candidate import Candidate
 from outerloop.gate.court.checks import failing_tests
@@ -51,7 +54,7 @@ from outerloop.runtime.clickhouse import ClickHouse
 from outerloop.runtime.envelope import Delivery
 from outerloop.runtime.errors import PoisonError, UserError
 from outerloop.runtime.git import Repository
-from outerloop.store import changes, decisions, evals
+from outerloop.store import changes, decisions, evals, heldout
 from outerloop.store.changes import ChangeRecord
 from outerloop.store.changes import State as ChangeState
 from outerloop.store.evals import EvalRecord, Reproduction
@@ -159,11 +162,11 @@ Make = Callable[..., Awaitable[Court]]
 async def make(tmp_path: Path, chdb: str, database: str, db: ClickHouse, model: str) -> Make:
     """Makes courts; see made."""
 
-    async def made_here(*steps: Any) -> Court:
+    async def made_here(*steps: Any, held_out: Sequence[Any] = ()) -> Court:
         more = {"ANTHROPIC_BASE_URL": model, "ANTHROPIC_API_KEY": "key", "gate_model_calls": 5}
         folder = tmp_path / uuid.uuid4().hex
         settings = settings_of("", folder / "gates", chdb, database, **more)
-        return await made(folder, settings, db, *steps)
+        return await made(folder, settings, db, *steps, held_out=held_out)
 
     return made_here
 
@@ -173,14 +176,25 @@ async def court(make: Make) -> Court:
     return await make(ASKED)
 
 
-async def made(folder: Path, settings: GateSettings, db: ClickHouse, *steps: Any) -> Court:
-    """A court whose new eval has the agent take these steps, once."""
+def variant_of(*steps: Any) -> HeldOut:
+    """A held-out variant that has the agent take these steps."""
+    return HeldOut(Variant(input={"steps": steps}), Cassette())
+
+
+async def made(
+    folder: Path, settings: GateSettings, db: ClickHouse, *steps: Any, held_out: Sequence[Any] = ()
+) -> Court:
+    """A court whose new eval has the agent take these steps, once; or those of its `held_out` variants."""
     agent = f"a{uuid.uuid4().hex[:8]}"
     files = {"outerloop.yaml": TERMS.format(agent=agent).encode(), "agent.py": FLAWED.encode()}
     remote, head = await agent_repository(folder, files | {"prompts/policy.md": b"Be kind.\n"})
     await remote.checkout(head, folder / "work")
     (folder / "work/prompts/policy.md").write_text("Be kind and brief.\n")
     record = eval_of(agent, *steps)
+    if held_out:
+        tried = Entry(record.eval, record.cassette, tuple(variant_of(*one) for one in held_out))
+        record = replace(record, content_sha256=tried.content_sha256)
+        await heldout.insert(db, tried)
     await evals.insert(db, record)
     change = ChangeRecord(
         change_id=f"c-{agent}",
@@ -489,6 +503,34 @@ async def test_what_holds_an_index_and_lost_its_trials_pays_for_another(
     assert (await entries_of(court))[2:] == [("reserved", 2), ("released", None)]
     decision = court.hand.published[0][0]
     assert (decision.ledger_index, decision.series in first) == (2, False)
+    assert (await verify(await open_clone(court.remote_folder))).findings == ()
+
+
+async def test_a_change_that_fits_only_what_its_proposer_was_shown_is_rejected(make: Make) -> None:
+    court = await make(ASKED, held_out=[[["exit", 1]], [["exit", 2]]])
+    await court.gate().handle([court.delivery()])
+    decision = court.hand.published[0][0]
+    assert (decision.verdict, decision.obstacle) == (VERDICT_REJECT, OBSTACLE_HELD_OUT)
+    # One bit is told: no counts, no reasons, not even how many trials drew a variant.
+    assert decision.reason == "the new eval passes, but variants of it that nobody was shown do not"
+    assert list(decision.outcomes) == []
+    ran = await Rows(court.db).of(decision.series)
+    assert all(r.passed != bool(r.variant) for r in ran)
+    assert {r.variant for r in ran} == {0, 1, 2}
+    assert {r.variant for r in ran if r.number < SCREEN_TRIALS} == {0}
+
+
+async def test_a_change_that_holds_on_variants_too_ships_with_a_claim_on_them(make: Make) -> None:
+    court = await make(ASKED, held_out=[[ASKED]])
+    await court.gate().handle([court.delivery()])
+    assert court.hand.verdicts == [(court.change.change_id, VERDICT_SHIP)]
+    await court.remote.fetch()
+    shipped = await already_shipped(court.remote, court.change.change_id)
+    assert shipped is not None
+    kinds = {claim.kind: claim.trials for claim in shipped.certificate.claims}
+    assert kinds.keys() == {Kind.NEW, Kind.HELD_OUT}
+    ran = await Rows(court.db).of(court.hand.published[0][0].series)
+    assert sum(r.variant == 1 for r in ran) >= kinds[Kind.HELD_OUT] > 0
     assert (await verify(await open_clone(court.remote_folder))).findings == ()
 
 

@@ -126,6 +126,14 @@ def standing(name, **edits):
     return replace(CHANGE, standings={**CHANGE.standings, name: replace(CHANGE.standings[name], **edits)})
 
 
+def test_variants_that_were_held_out_owe_a_claim():
+    held = replace(NEW, variants=2)
+    owed = "it has 0 claims on held-out variants, of which its new eval has 2"
+    assert wrong_with(CHANGE, BEFORE, held, RESERVED) == [owed]
+    proof = restood(claims=(*CLAIMS, proven(Kind.HELD_OUT, "new", blind_bet(0.65))))
+    assert wrong_with(proof, BEFORE, held, RESERVED) == []
+
+
 def test_what_the_gate_certified_is_found_to_be_right():
     assert wrong_with(CHANGE, BEFORE, NEW, RESERVED) == []
     assert wrong_with(ROLLBACK, BEFORE, BEFORE.evals["e0"], None) == []
@@ -155,6 +163,10 @@ EDITS = {
     "a lax held-out bar": (
         restood(claims=(*CLAIMS, proven(Kind.HELD_OUT, "new", blind_bet(0.5)))),
         "its held_out claim on new has bar 0.5, and 0.65 was fixed before",
+    ),
+    "a held-out claim on no variants": (
+        restood(claims=(*CLAIMS, proven(Kind.HELD_OUT, "new", blind_bet(0.65)))),
+        "it has 1 claims on held-out variants, of which its new eval has 0",
     ),
     "a held-out claim of another eval": (
         restood(claims=(*CLAIMS, proven(Kind.HELD_OUT, "e0", blind_bet(0.65)))),

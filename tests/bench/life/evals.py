@@ -3,9 +3,10 @@
 from datetime import UTC, datetime
 
 from bench.life.behaviour import is_flaky, rate
-from bench.life.topics import Topic
+from bench.life.topics import VARIANTS, Topic
 from outerloop.evals.expect.tools import ToolCalled
-from outerloop.evals.model import Cassette, Divergence, Eval, Provenance, RecordedCall, content_sha256
+from outerloop.evals.heldout import HeldOut, Variant
+from outerloop.evals.model import Cassette, Divergence, Eval, Provenance, RecordedCall
 from outerloop.evals.suite import Entry
 from outerloop.store.evals import EvalRecord, State
 
@@ -27,7 +28,7 @@ def eval_id(topic: Topic) -> str:
 
 
 def entry(topic: Topic) -> Entry:
-    """The eval with its recorded world."""
+    """The eval with its recorded world, and variants that the proposer is not shown."""
     tool, _, _ = topic.call
     call = RecordedCall(tool=tool, arguments=topic.arguments(), result='{"ok": true}')
     made = Eval(
@@ -41,7 +42,17 @@ def entry(topic: Topic) -> Entry:
         margin=margin(topic),
         provenance=Provenance(drafted_by="a script", drafted_at=_WHEN, source_traces=()),
     )
-    return Entry(made, Cassette(calls=(call,)))
+    held_out = tuple(_held_out(topic, variant) for variant in range(1, VARIANTS + 1))
+    return Entry(made, Cassette(calls=(call,)), held_out)
+
+
+def _held_out(topic: Topic, variant: int) -> HeldOut:
+    """The same of another customer, in other words."""
+    tool, _, _ = topic.call
+    arguments = topic.arguments(variant)
+    asked = Variant(input=topic.request(variant), expect=(ToolCalled(tool=tool, arguments=dict(arguments)),))
+    call = RecordedCall(tool=tool, arguments=arguments, result='{"ok": true}')
+    return HeldOut(asked, Cassette(calls=(call,)))
 
 
 def accepted(topic: Topic) -> EvalRecord:
@@ -55,7 +66,7 @@ def accepted(topic: Topic) -> EvalRecord:
         state=State.ACCEPTED,
         eval_yaml=held.eval.to_yaml(),
         cassette_jsonl=held.cassette.to_jsonl(),
-        content_sha256=content_sha256(held.eval, held.cassette),
+        content_sha256=held.content_sha256,
         failing_caught=6,
         failing=6,
         healthy_passed=6,

@@ -46,7 +46,7 @@ class Coins:
 
     async def run(self, bench: Bench, trial: Trial) -> TrialRecord:
         """See `gate.bench.Runner`."""
-        eval_ = bench.entries[trial.eval_id].eval
+        eval_ = bench.entries[trial.eval_id].variant(trial.variant).eval
         passed = self._random.random() < await self._oracle.rate(bench.tree, eval_)
         record = TrialRecord(
             trial_id=trial_id(bench.series, trial),

@@ -24,7 +24,7 @@ from outerloop.gate.core.certificate import Certificate
 from outerloop.gate.release.ship import whole_suite
 from outerloop.runtime.bus import Bus
 from outerloop.runtime.errors import OutageError
-from outerloop.store import changes, decisions
+from outerloop.store import changes, decisions, heldout
 from outerloop.store import evals as eval_rows
 from outerloop.store.changes import ChangeRecord, State
 
@@ -83,6 +83,7 @@ class Proposer:
 
     async def _propose(self, bus: Bus, number: int, kind: Kind) -> Proposal:
         topic = Topic(self._options.evals + number)
+        await heldout.insert(self._world.db, evals.entry(topic))
         await eval_rows.insert(self._world.db, evals.accepted(topic))
         patch, attack = await self._patch(kind, topic)
         change = self._record(number, topic, patch, attack)

@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from outerloop.contracts.v1.change_pb2 import ChangeProposed
-from outerloop.evals.model import Eval
 from outerloop.evals.suite import Entry, Suite
 from outerloop.gate.core.case import Case, NewEval
 from outerloop.gate.core.certificate import Certificate, Inherited
@@ -112,7 +111,7 @@ class Matter:
         """The claims on the change; which variant a trial draws follows from the series."""
         held = {inherited.eval_id for inherited in self.inherited}
         return Case(
-            new=self._to_close(self.new.eval) if self.new else None,
+            new=self._to_close(self.new) if self.new else None,
             priors=prior_evals(
                 {eval_id: self.standings[eval_id] for eval_id in self.priors if eval_id not in held},
                 blocks=past.blocks,
@@ -145,9 +144,10 @@ class Matter:
             for eval_id, content in self.contents.items()
         }
 
-    def _to_close(self, new: Eval) -> NewEval:
+    def _to_close(self, new: Entry) -> NewEval:
         """One that was closed before, and reopened, is closed again at the bar that it has stood at since."""
-        return NewEval(eval_id=new.id, bar=bar_to_close(new.bar, self.standings.get(new.id)))
+        bar = bar_to_close(new.eval.bar, self.standings.get(new.eval.id))
+        return NewEval(eval_id=new.eval.id, bar=bar, variants=len(new.held_out))
 
 
 async def matter_of(

@@ -26,6 +26,7 @@ from outerloop.evals.suite import Suite
 from outerloop.gate.core.case import Kind, Outcome, Verdict
 from outerloop.gate.core.certificate import Broken, Certificate
 from outerloop.gate.core.claim import State
+from outerloop.gate.core.fresh import SCREEN_TRIALS
 from outerloop.gate.core.shown import Shown
 from outerloop.gate.court.candidate import Candidate, Refused
 from outerloop.gate.court.hearing import Heard
@@ -36,6 +37,7 @@ from outerloop.runtime.envelope import stable_id
 from outerloop.store.trials import TrialRecord
 
 _REASONS = 5
+_HIDDEN = "the new eval passes, but variants of it that nobody was shown do not"
 _OBSTACLES: dict[Kind, Obstacle] = {
     Kind.SCREEN: OBSTACLE_NEW_EVAL,
     Kind.NEW: OBSTACLE_NEW_EVAL,
@@ -89,22 +91,36 @@ def verdict(matter: Matter, heard: Heard) -> DecisionReached:
         return decision(
             change, candidate, suite, obstacle=OBSTACLE_NOT_REPRODUCED, reason=_not_reproduced(heard)
         )
-    stop = found.stop
+    outcomes = _outcomes(matter, found, heard.records)
+    stop, hidden = found.stop, _is_hidden(matter, found, outcomes)
     obstacle = _OBSTACLES[stop.kind] if stop and stop.kind else OBSTACLE_UNSPECIFIED
     if found.outcome is Outcome.INCONCLUSIVE:
         obstacle = OBSTACLE_UNDECIDED
-    outcomes = _outcomes(matter, found, heard.records)
-    reason = "" if heard.ships else _reason(found, outcomes)
-    said = decision(change, candidate, suite, obstacle=obstacle, reason=reason, outcomes=outcomes)
+    elif hidden:
+        obstacle = OBSTACLE_HELD_OUT
+    reason = "" if heard.ships else _HIDDEN if hidden else _reason(found, outcomes)
+    # Of variants that nobody was shown the proposer learns one bit, the verdict: no counts.
+    told = [] if hidden else outcomes
+    said = decision(change, candidate, suite, obstacle=obstacle, reason=reason, outcomes=told)
     if found.outcome is Outcome.INCONCLUSIVE:
         said.verdict = VERDICT_INCONCLUSIVE
-    # Of variants that nobody was shown the proposer learns one bit, the verdict: no counts.
-    told = [claim for claim in found.claims if claim.trials and claim.kind is not Kind.HELD_OUT]
-    said.claims.extend(_shown(Shown.of(claim, ""), claim.state) for claim in told)
+    made = [claim for claim in found.claims if claim.trials and claim.kind is not Kind.HELD_OUT]
+    said.claims.extend(_shown(Shown.of(claim, ""), claim.state) for claim in made)
     said.series = heard.series
     if heard.reserved is not None:
         said.alpha, said.ledger_index = heard.reserved.alpha, heard.reserved.index
     return said
+
+
+def _is_hidden(matter: Matter, found: Verdict, outcomes: Sequence[EvalOutcome]) -> bool:
+    """Whether what rejects the change is in variants alone: the eval does well enough as it is shown."""
+    stop = found.stop if found.outcome is Outcome.REJECT else None
+    kind = stop.kind if stop else None
+    if kind is not Kind.NEW or matter.new is None or not matter.new.held_out:
+        return kind is Kind.HELD_OUT
+    shown = next(outcome for outcome in outcomes if outcome.eval_id == matter.new.eval.id)
+    bar = next(claim.bar for claim in found.claims if claim.kind is Kind.NEW)
+    return shown.passed >= bar * shown.trials
 
 
 def _outcomes(matter: Matter, found: Verdict, records: Sequence[TrialRecord]) -> list[EvalOutcome]:
@@ -127,6 +143,9 @@ def _outcome(
 ) -> EvalOutcome:
     # Of a held-out variant nothing may be told but the verdict.
     mine = [r for r in records if r.eval_id == eval_id and r.subject == Subject.CANDIDATE and not r.variant]
+    if any(r.variant for r in records if r.eval_id == eval_id):
+        counted = [r.passed for r in mine if r.number >= SCREEN_TRIALS]
+        counts = (sum(counted), len(counted))
     reasons = dict.fromkeys(reason for record in mine for reason in record.reasons)
     return EvalOutcome(
         eval_id=eval_id,
@@ -151,8 +170,6 @@ def _reason(found: Verdict, outcomes: Sequence[EvalOutcome]) -> str:
     counts = f"passed {claim.passes} of {claim.trials} trials, and its bar is {claim.bar:g}" if claim else ""
     if stop.kind is Kind.DRIFT:
         return f"every earlier eval holds, but the {stop.name} ones together have become worse: {counts}"
-    if stop.kind is Kind.HELD_OUT:
-        return "the new eval passes, but variants of it that nobody was shown do not"
     broken = next(outcome for outcome in outcomes if outcome.eval_id == stop.name)
     prior = stop.kind is Kind.PRIOR
     which = "an earlier eval does not pass any more" if prior else "the new eval does not pass"

@@ -11,11 +11,12 @@ from outerloop.gate.core.standing import Standing
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Held:
-    """An eval of the suite: the hash of its content, and what it asks for."""
+    """An eval of the suite: the hash of its content, what it asks for, and how many variants are held out."""
 
     content_sha256: str
     bar: float
     margin: float
+    variants: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -83,7 +83,10 @@ def _not_asked(certificate: Certificate, before: Before, new: Held) -> Iterator[
     bar = bar_to_close(new.bar, before.standings.get(certificate.eval_id))
     for claim in fresh:
         yield from _other_bet(claim, blind_bet(bar))
-    for claim in claims_of(certificate, Kind.HELD_OUT):
+    held_out = claims_of(certificate, Kind.HELD_OUT)
+    if len(held_out) != (new.variants > 0):
+        yield f"it has {len(held_out)} claims on held-out variants, of which its new eval has {new.variants}"
+    for claim in held_out:
         if (claim.name, claim.content_sha256) != (certificate.eval_id, new.content_sha256):
             yield f"its held_out claim is on {claim.name}"
         yield from _other_bet(claim, blind_bet(bar - HELD_OUT_SLACK))

@@ -145,5 +145,10 @@ async def _new_evals(clone: Clone, added: Certified) -> dict[str, Held]:
     held: dict[str, Held] = {}
     for name in sorted({path.split("/")[1] for path in texts}):
         entry = entry_of(texts, name)
-        held[name] = Held(content_sha256=entry.content_sha256, bar=entry.eval.bar, margin=entry.eval.margin)
+        held[name] = Held(
+            content_sha256=entry.content_sha256,
+            bar=entry.eval.bar,
+            margin=entry.eval.margin,
+            variants=len(entry.held_out),
+        )
     return held
