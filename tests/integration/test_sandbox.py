@@ -455,9 +455,10 @@ from pathlib import Path
 from outerloop.trial.isolation import Bubblewrap
 from outerloop.trial.sandbox import Sandbox
 from outerloop.trial.spec import Spec
+isolation = Bubblewrap()  # before: it may be that only root reads the library that names the binary
 os.chdir("/"); os.setgroups([]); os.setgid(65534); os.setuid(65534)
 spec = Spec(argv=("id", "-u"), tree=Path("/usr/share"), environment=Path("/usr"))
-print(asyncio.run(Sandbox(Bubblewrap()).run(spec)))
+print(asyncio.run(Sandbox(isolation).run(spec)))
 """
     pipe = asyncio.subprocess.PIPE
     process = await asyncio.create_subprocess_exec(sys.executable, "-c", script, stdout=pipe, stderr=pipe)

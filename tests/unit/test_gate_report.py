@@ -2,7 +2,13 @@
 
 from xml.etree import ElementTree as ET
 
-from outerloop.contracts.v1.decision_pb2 import VERDICT_INCONCLUSIVE, ClaimShown, DecisionReached
+from outerloop.cli.check import code_of
+from outerloop.contracts.v1.decision_pb2 import (
+    VERDICT_INCONCLUSIVE,
+    ClaimShown,
+    DecisionReached,
+    Verdict,
+)
 from outerloop.gate.people.report import junit, markdown
 
 
@@ -29,3 +35,13 @@ def test_markdown_keeps_hostile_text_on_its_line():
     said = markdown(decided(), [("e2", "a | `b`\n# c")]).splitlines()
     assert said[2] == "`bad \N{REPLACEMENT CHARACTER} '¦' ## text`"
     assert "| ❔ | prior: `a ¦ 'b' # c` | 5/9 | 0 | e^0.0 |" in said
+
+
+def test_each_verdict_has_an_exit_code_and_no_verdict_passes():
+    said = {name: code_of(DecisionReached(verdict=name)) for name in Verdict.keys()}  # noqa: SIM118 - no dict
+    assert said == {
+        "VERDICT_UNSPECIFIED": 1,
+        "VERDICT_SHIP": 0,
+        "VERDICT_REJECT": 1,
+        "VERDICT_INCONCLUSIVE": 2,
+    }

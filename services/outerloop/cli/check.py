@@ -54,8 +54,13 @@ def check(
     except (Exception, KeyboardInterrupt):  # noqa: BLE001 - a bug or ^C: Python's own exit code, 1, is reject
         traceback.print_exc()
         sys.exit(COULD_NOT_RUN)
-    if decision.verdict != VERDICT_SHIP:
-        sys.exit(INCONCLUSIVE if decision.verdict == VERDICT_INCONCLUSIVE else REJECTED)
+    if code := code_of(decision):
+        sys.exit(code)
+
+
+def code_of(decision: DecisionReached) -> int:
+    """The exit code that says a verdict."""
+    return {VERDICT_SHIP: 0, VERDICT_INCONCLUSIVE: INCONCLUSIVE}.get(decision.verdict, REJECTED)
 
 
 def _form(**asked: bool) -> str:

@@ -13,8 +13,9 @@ from outerloop.gate.simulate.rivals import RULES, Coins, Rule
 
 SIZES = (20, 200, 2000)
 THIS, LATER, BOUND = "this gate", "this gate, after 9 failures", "lower bound"
-# So many decisions a cell, in about a minute a size.
+# So many decisions a cell, in about a minute a size; more of this gate, whose errors are rare.
 DECISIONS = {20: 2000, 200: 300, 2000: 60}
+OURS = {200: 2000, 2000: 240}
 _RIVALS_UP_TO = 300  # evals; beyond that only the rule with the same guarantee is worth its time
 _SAME_GUARANTEE = "fixed n, same guarantee"
 
@@ -48,7 +49,8 @@ def table(sizes: tuple[int, ...] = SIZES, *, share: float = 1.0, seed: int = 7) 
         for name, rule in RULES.items():
             if evals <= _RIVALS_UP_TO or name == _SAME_GUARANTEE:
                 rows.append(_row(evals, name, partial(_rival, rule), decisions, seed))
-        rows.append(_row(evals, THIS, partial(_this, 1), decisions, seed))
+        ours = max(5, round(OURS[evals] * share)) if evals in OURS else decisions
+        rows.append(_row(evals, THIS, partial(_this, 1), ours, seed))
         rows.append(_row(evals, LATER, partial(_this, 10), decisions, seed))
         rows.append(Row(evals, BOUND, decisions, calls_good=bound(evals, decisions, seed)))
     return rows
