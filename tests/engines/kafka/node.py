@@ -43,7 +43,8 @@ class ApacheKafka(Server):
         )
         java = ["java", "-Xmx512m", "-Xms256m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1"]
         java += [f"-Dlog4j2.configurationFile={_HERE / 'log4j2.properties'}", "-cp", classpath()]
-        cluster = urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
+        # A first byte of zero: an id that began with "-" would be read as an option, once in 64 times.
+        cluster = urlsafe_b64encode(b"\0" + uuid.uuid4().bytes[1:]).decode().rstrip("=")
         form = [
             *java,
             "kafka.tools.StorageTool",
