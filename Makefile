@@ -63,6 +63,9 @@ bench-gate: setup ## the gate's statistics beside naive rules (ARGS="--share .05
 bench-life: setup ## sixty proposals to the gate, measured (ARGS="--kills 50"; "--proposals 4 --evals 2" is short)
 	PYTHONPATH=tests $(BIN)/python -m bench.life $(ARGS)
 
+bench-triage: setup ## triage on recorded traces of real agents (ARGS=FOLDER, default ../shared/traces; --short)
+	PYTHONPATH=tests $(BIN)/python -m bench.bench_triage $(ARGS)
+
 bench-trials: setup ## a trial's overhead beside Inspect AI and promptfoo (ARGS="--short" without them)
 	PYTHONPATH=tests $(BIN)/python -m bench.bench_trials $(ARGS)
 

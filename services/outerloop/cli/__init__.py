@@ -17,6 +17,7 @@ from outerloop.cli import (
     releases,
     review,
     service,
+    triage,
     verify,
 )
 from outerloop.runtime.errors import OuterloopError, UserError
@@ -42,6 +43,7 @@ app.command("review")(review.review)
 app.command("verify")(verify.verify)
 app.add_typer(modes.app, name="modes")
 app.add_typer(evals.app, name="evals")
+app.add_typer(triage.app, name="triage")
 app.add_typer(letters.app, name="dlq")
 app.add_typer(gate.app, name="gate")
 

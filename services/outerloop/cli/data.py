@@ -33,7 +33,7 @@ def send(
     """Send OTLP files to Kafka; returns when Kafka has acknowledged every record."""
     settings = common()
     sent = {"files": len(files), "records": 0, "spans": 0}
-    contents = {file: _read(file) for file in files}
+    contents = {file: read(file) for file in files}
     output.run(_send(settings, contents, sent, logs=logs))
     if as_json:
         output.emit(sent)
@@ -51,7 +51,7 @@ async def _send(settings: Settings, contents: dict[Path, bytes], sent: dict[str,
         async with connected(settings, producer(settings)) as kafka:
             pending: list[Any] = []
             for file, data in contents.items():
-                for record in _records(file, data):
+                for record in records(file, data):
                     payload, spans = _checked(file, record, logs=logs)
                     pending.append(await kafka.send(topic, payload, headers=_HEADERS))
                     sent["records"] += 1
@@ -61,7 +61,8 @@ async def _send(settings: Settings, contents: dict[Path, bytes], sent: dict[str,
                 await acknowledged
 
 
-def _read(file: Path) -> bytes:
+def read(file: Path) -> bytes:
+    """What a file holds, unpacked where its name ends in .zst."""
     try:
         data = file.read_bytes()
     except OSError as error:
@@ -74,7 +75,8 @@ def _read(file: Path) -> bytes:
         raise UserError(f"{file} is not zstd: {error}") from error
 
 
-def _records(file: Path, data: bytes) -> Iterator[bytes]:
+def records(file: Path, data: bytes) -> Iterator[bytes]:
+    """The export requests in the content of `file`."""
     if is_json(data):
         yield from filter(None, map(bytes.strip, data.splitlines()))
         return
