@@ -15,8 +15,9 @@ import pytest_asyncio
 from engines.repositories import AGENT, agent_repository
 from outerloop.cli import kafka
 from outerloop.contracts.v1.change_pb2 import ChangeAbandoned, ChangeProposed
-from outerloop.contracts.v1.decision_pb2 import VERDICT_SHIP, DecisionReached
+from outerloop.contracts.v1.decision_pb2 import VERDICT_REJECT, VERDICT_SHIP, DecisionReached, EvalOutcome
 from outerloop.contracts.v1.eval_pb2 import EvalAccepted
+from outerloop.contracts.v1.loop_pb2 import LessonNoted, LoopPaused
 from outerloop.dev.messages_api import Dice, Fault, MessagesApi, Reply, Script, serving
 from outerloop.evals.expect.answer import Answered
 from outerloop.evals.model import Cassette, Eval, Provenance, content_sha256
@@ -26,9 +27,10 @@ from outerloop.propose.settings import ProposeSettings
 from outerloop.runtime.bus import Bus
 from outerloop.runtime.clickhouse import ClickHouse
 from outerloop.runtime.errors import OutageError
+from outerloop.runtime.pause import Pauses
 from outerloop.runtime.settings import Settings
 from outerloop.runtime.topics import dead_letter_topic, topic_of, topics
-from outerloop.store import changes, decisions, evals, releases, trials
+from outerloop.store import changes, decisions, evals, lessons, releases, sessions, trials
 from outerloop.store.changes import ChangeRecord, State
 from outerloop.store.evals import EvalRecord
 from outerloop.store.migrate import migrate
@@ -40,6 +42,8 @@ pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 FINISH = {"diagnosis": "d", "cause": "c", "risk": "r", "confidence": 0.8}
 ACCEPTED = topic_of(EvalAccepted).name
+# By group: what a bus that is entered already listens to.
+PAUSES: dict[str, Pauses] = {}
 Turn = list[dict[str, Any]]
 
 
@@ -70,7 +74,7 @@ class Model:
         self.calls += 1
         messages = request["messages"]
         if len(messages) == 1:
-            self.first.append(messages[0]["content"][0]["text"])
+            self.first.append("\n".join(block["text"] for block in messages[0]["content"]))
         turns = self.sessions[min(len(self.first), len(self.sessions)) - 1]
         return {"content": turns[min(len(messages) // 2, len(turns) - 1)]}
 
@@ -92,7 +96,8 @@ class Desk:
             self.settings.model_dump() | {"sandbox": "none", "propose_attempts": 2, "agents": agents} | own
         )
         given |= {"ANTHROPIC_API_KEY": "k", "ANTHROPIC_BASE_URL": api.url}
-        one = Proposer(ProposeSettings(**given), bus or self.bus, self.db)
+        on = bus or self.bus
+        one = Proposer(ProposeSettings(**given), on, self.db, PAUSES.get(on.group))
         client = one._attempts._provider.client  # a service leaves it to the end of its process
         client.max_retries = 0
         async with client:
@@ -149,6 +154,33 @@ class Desk:
         )
         decision.decided_at.FromDatetime(datetime.now(UTC))
         await decisions.insert(self.db, decision)
+
+    async def rejected(self, change: ChangeRecord, reason: str) -> None:
+        """The gate rejects a change."""
+        decision = DecisionReached(
+            decision_id=f"d-{change.change_id}",
+            agent=change.agent,
+            change_id=change.change_id,
+            eval_id=change.eval_id,
+            verdict=VERDICT_REJECT,
+            reason=reason,
+            outcomes=[
+                EvalOutcome(eval_id="p", title="Refunds in time", trials=5, reasons=["no refund_order"])
+            ],
+        )
+        decision.decided_at.FromDatetime(datetime.now(UTC))
+        await decisions.insert(self.db, decision)
+
+    async def pause(self, agent: str, *, paused: bool) -> None:
+        """A person pauses an agent, or lets it go on."""
+        said = LoopPaused(agent=agent, paused=paused, by="ada", reason="a migration")
+        await self.bus.publish(said, because=(agent, paused, uuid.uuid4()))
+        pauses = PAUSES[self.bus.group]
+
+        async def heard() -> bool:
+            return bool(pauses.known(agent)) == paused
+
+        await until(heard)
 
     async def reopened(self, record: EvalRecord, cause: str) -> None:
         """Production shows that the eval does not hold."""
@@ -223,6 +255,7 @@ async def member(settings: Settings, group: str) -> AsyncIterator[Bus]:
         """Tests call the proposer themselves, unless they subscribe it."""
 
     bus.subscribe([ACCEPTED], leave, at_most=1)
+    PAUSES[group] = Pauses(bus)
     async with bus:
 
         async def holds() -> bool:
@@ -519,3 +552,78 @@ async def test_an_eval_that_is_reopened_is_work_again_and_the_next_attempt_knows
     last = (await desk.changes(agent))[-1]
     assert (last.state, last.attempt, last.change_id) == (State.PROPOSED, 2, change_id(record.eval_id, 2))
     assert "the tool fails more often; it shipped and was undone: the mode is back" in model.first[2]
+
+
+async def test_a_pause_stops_a_session_at_once_and_nothing_is_lost(desk: Desk, tmp_path: Path) -> None:
+    agent = agent_name()
+    await desk.accept(agent)
+    turns = [LOOK, CHANGE, LOOK, DONE]
+    calls: list[int] = []
+
+    def model(request: dict[str, Any], dice: Dice) -> Reply:
+        calls.append(len(request["messages"]) // 2)
+        if len(calls) == 2:
+            api.inject(Fault(kind="hang", seconds=1))
+        return {"content": turns[calls[-1]]}
+
+    agents = await remote(tmp_path, agent)
+    async with serving(model) as api, desk.proposer(api, agents) as proposer:
+        working = asyncio.create_task(proposer.advance(agent, None, None))
+
+        async def began() -> bool:
+            return len(calls) >= 2
+
+        await until(began)
+        await desk.pause(agent, paused=True)
+        await working
+        paused = len(calls)
+        assert paused < 4
+        await proposer.advance(agent, None, None)
+        assert len(calls) == paused
+        assert await desk.changes(agent) == []
+        await desk.pause(agent, paused=False)
+        await proposer.advance(agent, None, None)
+    assert calls == [0, 1, 2, 3]
+    (change,) = await desk.changes(agent)
+    assert change.state is State.PROPOSED
+
+
+async def test_what_was_rejected_is_told_to_the_next_attempt_and_at_other_modes(
+    desk: Desk, tmp_path: Path
+) -> None:
+    agent = agent_name()
+    first = await desk.accept(agent)
+    agents = await remote(tmp_path, agent)
+    model = Model([CHANGE, DONE], [CHANGE, DONE], [GIVE_UP])
+    async with serving(model) as api, desk.proposer(api, agents) as proposer:
+        await proposer.advance(agent, None, None)
+        (change,) = await desk.changes(agent)
+        await desk.rejected(change, "an earlier eval does not pass any more")
+        await proposer.advance(agent, None, None)
+        # The same eval: the attempt itself is told. Its lesson would say nothing more.
+        assert "### Attempt 1: rejected" in model.first[1]
+        assert 'eval "Refunds in time" passed 0 of 5 trials: no refund_order' in model.first[1]
+        assert "## Lessons\n\nnone" in model.first[1]
+        await desk.shipped((await desk.changes(agent))[-1])
+        other = await desk.accept(agent)
+        (learned,) = await lessons.of_agent(desk.db, agent)
+        assert (learned.mode_id, learned.change_id) == (first.mode_id, change.change_id)
+        note = LessonNoted(lesson_id=f"l-{agent}", agent=agent, text="Keep it short.", by="ada")
+        note.noted_at.FromDatetime(datetime.now(UTC))
+        for _ in range(2):
+            await proposer._schooling.note(note)
+        await proposer.advance(agent, None, None)
+    told = model.first[2].partition("## Lessons\n\n")[2].partition("\n\n## ")[0]
+    assert "- Keep it short." in told
+    assert "- Rejected: d The change was: description: Refunds, to the card." in told
+    tallies = await lessons.tallies(desk.db, agent)
+    # The second attempt came after the lesson, was not told of it, and shipped.
+    assert (tallies[learned.lesson_id].shipped_without, tallies[learned.lesson_id].tried_with) == (1, 0)
+    (session,) = await sessions.of_change(desk.db, agent, change_id(other.eval_id, 1))
+    assert session.state is sessions.State.ENDED
+    retire = LessonNoted(lesson_id=learned.lesson_id, agent=agent, retired=True, by="ada", reason="old")
+    retire.noted_at.FromDatetime(datetime.now(UTC))
+    await proposer._schooling.note(retire)
+    await proposer._schooling.learn(agent, [change], {})
+    states = {each.lesson_id: each.state for each in await lessons.of_agent(desk.db, agent)}
+    assert states == {learned.lesson_id: lessons.State.RETIRED, f"l-{agent}": lessons.State.ACTIVE}

@@ -6,6 +6,7 @@ import re
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -13,14 +14,19 @@ import anthropic
 import pytest
 
 from outerloop.dev.messages_api import Dice, Fault, MessagesApi, Reply, serving
+from outerloop.evals.expect.answer import Answered
+from outerloop.evals.model import Eval, Provenance
 from outerloop.propose import prompts
+from outerloop.propose.context import Evidence
 from outerloop.propose.provider import Claude
 from outerloop.propose.record import Ended, GaveUp, Limits, Past, Proposed, Step
 from outerloop.propose.session import Session
-from outerloop.propose.tools import CheckRun, Toolbox
+from outerloop.propose.tools import CheckRun, EvalRun, Toolbox
 from outerloop.propose.workspace import Workspace
 from outerloop.runtime.errors import OutageError, TrialNotRunError, UserError
 from outerloop.runtime.prices import Usage, price_of
+from outerloop.trace.signal import Signal
+from samples import Call, run, trace
 
 MODEL = "claude-sonnet-5-5"
 PRICE = price_of(MODEL)
@@ -57,6 +63,7 @@ class Bench:
         self.model = MODEL
         self.run_tests: Callable[[], Any] | None = passing
         self.fault: Fault | None = None
+        self.toolbox: Toolbox | None = None
 
     def reply(self, request: dict[str, Any], dice: Dice) -> Reply:
         self.requests.append(request)
@@ -84,7 +91,7 @@ class Bench:
                 model=self.model,
                 price=PRICE,
                 system=prompts.load("system.md"),
-                toolbox=Toolbox(self.workspace, self.run_tests),
+                toolbox=self.toolbox or Toolbox(self.workspace, self.run_tests),
                 on_steps=self.on_steps,
                 limits=self.limits,
             )
@@ -317,6 +324,72 @@ async def test_tests_that_fail_or_do_not_run_are_for_the_model_to_judge(tmp_path
     assert failed.endswith("1 failed")
     assert len(failed) < 20_000
     assert bench.results(1) == [("the tests did not run: no answer within 60 s", True)]
+
+
+RUN = trace(run(7, "Where is order 1007?", Call("get_order", {"order_id": "1007"}, "unknown", failed=True)))
+EVIDENCE = Evidence(
+    title="t",
+    signals=tuple(Signal("tool_error", f"tool_{n}", "x" * 700, "") for n in range(60)),
+    eval=Eval(
+        id="e",
+        agent="helpdesk",
+        mode_id="m",
+        title="t",
+        input={},
+        expect=(Answered(),),
+        provenance=Provenance(
+            drafted_by="d", drafted_at=datetime(2026, 1, 1, tzinfo=UTC), source_traces=("t",)
+        ),
+    ),
+    expectations=("ends with an answer",),
+    failing=RUN,
+    healthy=None,
+    files={},
+)
+
+
+async def test_more_of_the_evidence_can_be_asked_for(tmp_path: Path) -> None:
+    bench = Bench(
+        tmp_path / "tree",
+        [use("look_at_trace", trace_id=RUN.trace_id), use("look_at_trace", trace_id="../etc/passwd")],
+        [
+            use("look_at_trace", trace_id=RUN.trace_id, start_line=99),
+            use("show_more", part="signals", start=5),
+        ],
+        [use("show_more", part="signals", start=99), use("show_more", part="held-out variants")],
+        [use("give_up", reason="no")],
+    )
+    bench.toolbox = Toolbox(bench.workspace, None, evidence=EVIDENCE)
+    await bench.run()
+    (seen, _), (unknown, refused) = bench.results(0)
+    assert seen.startswith(f'<data provenance="trace {RUN.trace_id}">\n{{"request": "Where is order 1007?"}}')
+    assert (refused, unknown) == (True, f"no such run: the task names {RUN.trace_id}")
+    assert bench.results(1)[0] == ("the run has fewer than 99 lines", True)
+    more = bench.results(1)[1][0].splitlines()
+    assert more[0].startswith("- tool_error tool_4: ")
+    assert re.fullmatch(r"\[\d+ more: start \d+ goes on\]", more[-1])
+    assert bench.results(2)[0] == ("signals has 60 items", True)
+    assert "Input should be 'signals', 'expectations'" in bench.results(2)[1][0]
+
+
+async def test_the_eval_can_be_run_and_what_that_costs_is_the_sessions(tmp_path: Path) -> None:
+    failing = EvalRun(passed=False, reasons=("expected a call of get_order",), trace=RUN, usd=0.25)
+    runs = iter([failing, None, EvalRun(passed=True, reasons=(), trace=None, usd=0.5)])
+
+    async def run_eval() -> EvalRun:
+        if made := next(runs):
+            return made
+        raise TrialNotRunError("the model is away")
+
+    bench = Bench(tmp_path / "tree", *[[use("run_eval")]] * 3, [use("give_up", reason="no")])
+    bench.toolbox = Toolbox(bench.workspace, None, run_eval=run_eval)
+    ended = await bench.run()
+    failed, away, passed = (bench.results(step)[0] for step in range(3))
+    assert failed[0].startswith("FAILED: expected a call of get_order\n<data provenance=")
+    assert away == ("the run did not happen: the model is away", True)
+    assert passed == ("passed\nno trace came", False)
+    assert 0.75 < ended.usd < 0.85
+    assert ended.usd == pytest.approx(sum(step.usd for step in bench.steps))
 
 
 async def test_without_a_test_command_there_is_no_such_tool(tmp_path: Path) -> None:

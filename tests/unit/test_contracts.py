@@ -28,6 +28,7 @@ from outerloop.contracts.v1.eval_pb2 import (
 )
 from outerloop.contracts.v1.failure_pb2 import FailureDetected, ModeOpened, Signal
 from outerloop.contracts.v1.label_pb2 import QUALITY_BAD, TraceLabelled
+from outerloop.contracts.v1.loop_pb2 import LessonNoted, LoopPaused
 from outerloop.contracts.v1.mode_pb2 import RULING_SPLIT, ModeEscalated, ModeRuled
 from outerloop.contracts.v1.release_pb2 import FINDING_ROLLED_BACK, EvalReopened, ReleaseWatched
 from outerloop.contracts.v1.topic_pb2 import RETENTION_WEEK, Topic
@@ -96,6 +97,17 @@ OUTCOME = EvalOutcome(
     divergences=1,
 )
 EXAMPLES: list[Message] = [
+    LoopPaused(agent="*", paused=True, by="ada", reason="a migration until noon", at=NOON),
+    LessonNoted(
+        lesson_id=stable_id("lesson", "helpdesk", 1),
+        agent="helpdesk",
+        mode_id=MODE,
+        text="The policy is read aloud on the phone: keep it short.",
+        retired=True,
+        by="ada",
+        reason="it is not read aloud any more",
+        noted_at=NOON,
+    ),
     Topic(
         name="outerloop.mode.opened.v1",
         key="agent",

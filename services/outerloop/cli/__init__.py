@@ -11,12 +11,15 @@ from outerloop.cli import (
     evals,
     gate,
     label,
+    lessons,
     letters,
     local,
     modes,
+    pause,
     releases,
     review,
     service,
+    sessions,
     triage,
     verify,
 )
@@ -41,9 +44,13 @@ app.command("releases")(releases.releases)
 app.command("sql")(ask.sql)
 app.command("review")(review.review)
 app.command("verify")(verify.verify)
+app.command("pause")(pause.pause)
+app.command("resume")(pause.resume)
 app.add_typer(modes.app, name="modes")
 app.add_typer(evals.app, name="evals")
 app.add_typer(triage.app, name="triage")
+app.add_typer(lessons.app, name="lessons")
+app.add_typer(sessions.app, name="sessions")
 app.add_typer(letters.app, name="dlq")
 app.add_typer(gate.app, name="gate")
 

@@ -17,16 +17,19 @@ from outerloop.contracts.v1.decision_pb2 import (
     DecisionReached,
 )
 from outerloop.contracts.v1.eval_pb2 import EvalAccepted
+from outerloop.contracts.v1.loop_pb2 import LessonNoted
 from outerloop.contracts.v1.release_pb2 import EvalReopened
 from outerloop.propose import ids, plan
 from outerloop.propose.attempt import Attempts, NoChange, Task
 from outerloop.propose.plan import Abandon, Outcome, next_step
+from outerloop.propose.schooling import Schooling
 from outerloop.propose.settings import ProposeSettings
 from outerloop.runtime.bus import Bus
 from outerloop.runtime.clickhouse import ClickHouse
 from outerloop.runtime.envelope import Delivery, unpack
 from outerloop.runtime.errors import UserError
 from outerloop.runtime.lookout import look_out
+from outerloop.runtime.pause import Pauses
 from outerloop.runtime.service import Background
 from outerloop.runtime.topics import topic_of
 from outerloop.store import changes, decisions, evals, releases
@@ -39,17 +42,21 @@ from outerloop.store.releases import Reopening
 log = logging.getLogger(__name__)
 
 SETTINGS = ProposeSettings
-CONSUMES = tuple(topic_of(kind).name for kind in (EvalAccepted, EvalReopened, DecisionReached))
+CONSUMES = tuple(topic_of(kind).name for kind in (EvalAccepted, EvalReopened, DecisionReached, LessonNoted))
 
 
 class Proposer:
     """The service; see the package."""
 
-    def __init__(self, settings: ProposeSettings, bus: Bus, db: ClickHouse) -> None:
+    def __init__(
+        self, settings: ProposeSettings, bus: Bus, db: ClickHouse, pauses: Pauses | None = None
+    ) -> None:
         self._settings = settings
         self._bus = bus
         self._db = db
         self._attempts = Attempts(settings, db)
+        self._schooling = Schooling(db)
+        self._pauses = pauses or Pauses(bus)
         self._one_at_a_time = asyncio.Lock()
         bus.subscribe(CONSUMES, self.handle, at_most=1)
 
@@ -57,6 +64,9 @@ class Proposer:
         """Take the next step for the agent that an event is about."""
         for delivery in batch:
             decided = None
+            if delivery.topic == topic_of(LessonNoted).name:
+                await self._schooling.note(unpack(delivery, LessonNoted))
+                continue
             if delivery.topic == topic_of(DecisionReached).name:
                 decided = unpack(delivery, DecisionReached)
                 agent = decided.agent
@@ -95,7 +105,7 @@ class Proposer:
             return
         async with self._one_at_a_time:
             # What this replica does not hold, look() takes up in the one that does.
-            while self._holds(agent) and await self._step(agent, decided, cause):
+            while not await self._hindrance(agent) and await self._step(agent, decided, cause):
                 pass
 
     async def _step(self, agent: str, decided: DecisionReached | None, cause: Delivery | None) -> bool:
@@ -109,6 +119,7 @@ class Proposer:
         verdicts = {d.change_id: d for d in await decisions.of_agent(self._db, agent)}
         if decided is not None:
             verdicts.setdefault(decided.change_id, decided)
+        await self._schooling.learn(agent, known, verdicts)
         again = await releases.reopened(self._db, agent)
         given_up = [
             c.eval_id
@@ -172,7 +183,9 @@ class Proposer:
 
     async def _hindrance(self, agent: str) -> str:
         """Why no call of the model may be made for an agent now, "" if it may."""
-        return "" if self._holds(agent) else "the agent is another replica's now"
+        if not self._holds(agent):
+            return "the agent is another replica's now"
+        return await self._pauses.why(agent)
 
     async def _written(self, agent: str, change_id: str) -> ChangeRecord | None:
         """The change, if another replica wrote it while this one worked on it: the agent changed hands."""

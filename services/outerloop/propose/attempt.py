@@ -7,6 +7,7 @@ process or another, it goes on from its last step, or gives what it has given be
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime
+from functools import partial
 from json import loads
 from pathlib import Path
 from typing import Any
@@ -14,19 +15,22 @@ from typing import Any
 from outerloop.contracts.v1.decision_pb2 import DecisionReached
 from outerloop.propose import context, ids, prompts
 from outerloop.propose.budget import Allowance, Budget
+from outerloop.propose.context import Evidence
 from outerloop.propose.evidence import gather
-from outerloop.propose.memory import Memory, Taken
+from outerloop.propose.memory import Memory
 from outerloop.propose.provider import provider_of
 from outerloop.propose.record import Ended, GaveUp, Limits, Proposed
 from outerloop.propose.session import Session
 from outerloop.propose.settings import ProposeSettings
 from outerloop.propose.tools import CheckRun, Toolbox
+from outerloop.propose.trying import Trying
 from outerloop.propose.workspace import Workspace
 from outerloop.runtime.agentfile import AgentFile, agentfile_at
 from outerloop.runtime.clickhouse import ClickHouse
 from outerloop.runtime.errors import TrialNotRunError, UserError
 from outerloop.runtime.git import GitError, Repository
 from outerloop.runtime.prices import price_of
+from outerloop.store import lessons as store_lessons
 from outerloop.store.changes import ChangeRecord
 from outerloop.store.evals import EvalRecord
 from outerloop.store.sessions import SessionRecord, State
@@ -112,8 +116,9 @@ class Attempts:
         tree = scratch / "tree"
         await repository.checkout(base, tree)
         workspace = Workspace(tree, terms.mutable)
+        evidence, lessons = await gather(self._db, record, workspace, task.tried, task.decisions)
         if taken is None:
-            evidence = await gather(self._db, record, workspace.mutable_files(), task.tried, task.decisions)
+            await store_lessons.told(self._db, record.agent, change_id, [each.lesson_id for each in lessons])
             taken = await self._memory.begin(
                 record,
                 change_id,
@@ -124,9 +129,20 @@ class Attempts:
                 model=self._settings.propose_model,
                 told=context.message(evidence, prompts.load("task.md")),
             )
-        ended = await self._session(taken, workspace, terms, allowed, task.hindrance).run(
-            taken.record.told, taken.past
+        await repository.checkout(base, scratch / "base")
+        toolbox = self._toolbox(record, workspace, terms, evidence, scratch / "base")
+        session = Session(
+            provider=self._provider,
+            model=self._settings.propose_model,
+            price=self._price,
+            system=prompts.load("system.md"),
+            toolbox=toolbox,
+            on_steps=partial(self._memory.write, taken.record),
+            limits=Limits(usd=allowed.usd),
+            hindrance=task.hindrance,
+            epoch=taken.epoch,
         )
+        ended = await session.run(taken.record.told, taken.past)
         made = await self._made(ended, allowed, repository, taken.record, tree)
         if made is not None:
             await self._memory.end(taken.record, asdict(made))
@@ -154,14 +170,11 @@ class Attempts:
         diagnosis = f"{ended.diagnosis}\n\nCause: {ended.cause}\nRisk: {ended.risk}"
         return Written(session.base_commit, patch, diagnosis, ended.usd)
 
-    def _session(
-        self,
-        taken: Taken,
-        workspace: Workspace,
-        terms: AgentFile,
-        allowed: Allowance,
-        hindrance: Hindrance,
-    ) -> Session:
+    def _toolbox(
+        self, record: EvalRecord, workspace: Workspace, terms: AgentFile, evidence: Evidence, base: Path
+    ) -> Toolbox:
+        trying = Trying(self._settings, self._sandbox, record, terms)
+
         async def run_tests() -> CheckRun:
             try:
                 checks = await run_checks(
@@ -175,16 +188,11 @@ class Attempts:
                 return CheckRun(passed=False, output=f"the tests could not be run: {error}")
             return CheckRun(checks.ok, checks.output)
 
-        return Session(
-            provider=self._provider,
-            model=self._settings.propose_model,
-            price=self._price,
-            system=prompts.load("system.md"),
-            toolbox=Toolbox(workspace, run_tests if terms.test else None),
-            on_steps=lambda steps: self._memory.write(taken.record, steps),
-            limits=Limits(usd=allowed.usd),
-            hindrance=hindrance,
-            epoch=taken.epoch,
+        return Toolbox(
+            workspace,
+            run_tests if terms.test else None,
+            evidence=evidence,
+            run_eval=lambda: trying.run(workspace.root, base),
         )
 
 

@@ -3,25 +3,35 @@
 All that comes from a trace, and all that a model wrote, goes through `quote`: it is data wherever it stands.
 """
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from string import Template
 
 from outerloop.evals.model import Eval
+from outerloop.propose.parting import parting
 from outerloop.trace import quote
-from outerloop.trace.model import Trace
+from outerloop.trace.model import ToolCall, Trace
 from outerloop.trace.signal import Signal
 
 _LINE_CHARS = 300
 _ITEM_CHARS = 800
 _DIAGNOSIS_CHARS = 1_500
 _DIFF_CHARS = 6_000
-_MOST_SIGNALS = 20
-_MOST_EXPECTATIONS = 40
-_MOST_FILES = 200
-_MOST_ATTEMPTS = 8
 _MOST_FAILED_EVALS = 6
 _MOST_REASONS = 5
+_CHARS_PER_TOKEN = 4
+# What each part may take, in tokens. What does not fit is counted, and can be asked for by its name.
+BUDGET = {
+    "signals": 800,
+    "expectations": 1_000,
+    "failing run": 2_000,
+    "healthy run": 1_500,
+    "runs": 300,
+    "lessons": 1_200,
+    "files": 1_200,
+    "attempts": 3_000,
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,8 +64,9 @@ class Evidence:
     """All that a proposer may know.
 
     `expectations` are the eval's, each as `grade.describe` says it (the end of "the agent …"); `files` are
-    the mutable paths with their sizes in bytes; `attempts` come in the order in which they were made. A
-    trace is None when none is known (any more).
+    the mutable paths with their sizes in bytes, and `about` what their first lines say; `attempts` come in
+    the order in which they were made, `lessons` the most telling first. `others` are further runs by what
+    they are ("failing", "healthy"). A trace is None when none is known (any more).
     """
 
     title: str
@@ -66,40 +77,113 @@ class Evidence:
     healthy: Trace | None
     files: Mapping[str, int]
     attempts: tuple[Attempt, ...] = ()
+    about: Mapping[str, str] = field(default_factory=dict[str, str])
+    lessons: tuple[str, ...] = ()
+    others: tuple[tuple[str, Trace], ...] = ()
+
+    @property
+    def runs(self) -> dict[str, Trace]:
+        """Every run by its trace's id."""
+        known = (self.failing, self.healthy, *(trace for _, trace in self.others))
+        return {trace.trace_id: trace for trace in known if trace}
+
+    def parts(self) -> dict[str, list[str]]:
+        """Each part that may be too long to be told whole, as Markdown items, the most telling first."""
+        return {
+            "signals": _items([f"{s.kind} {s.subject}: {s.detail}" for s in self.signals]),
+            "expectations": _items(self.expectations),
+            "lessons": _items(self.lessons),
+            "files": _items([self._file(path, size) for path, size in sorted(self.files.items())]),
+            "runs": _items([f"trace {_id(trace)} ({kind})" for kind, trace in self.others]),
+            "attempts": [_attempt(attempt) for attempt in reversed(self.attempts)],
+        }
+
+    def _file(self, path: str, size: int) -> str:
+        about = self.about.get(path, "")
+        return f"{path} ({size} bytes){f': {quote.clip(about, 80)}' if about else ''}"
 
 
 def message(evidence: Evidence, template: str) -> str:
-    """The first user message; `template` is prompts/task.md."""
+    """The first user message; `template` is prompts/task.md. What is the same for all modes comes first."""
+    parts = {
+        name: fitting(items, BUDGET[name] * _CHARS_PER_TOKEN) for name, items in evidence.parts().items()
+    }
+    left_out = [f"{left} {name}" for name, (_, left) in parts.items() if left]
+    said = {name: "\n".join(items) or "none" for name, (items, _) in parts.items()}
+    shown = parts["attempts"][0]
+    said["attempts"] = "\n\n".join(reversed(shown)) or "none"
     return Template(template).substitute(
+        said,
         agent=quote.one_line(evidence.eval.agent, _LINE_CHARS),
         bar=f"{evidence.eval.bar:.0%}",
         title=quote.title(evidence.title, _LINE_CHARS),
-        signals=_list([_signal(signal) for signal in evidence.signals], _MOST_SIGNALS),
-        expectations=_list(list(evidence.expectations), _MOST_EXPECTATIONS),
-        failing=quote.run(evidence.failing) if evidence.failing else "none kept",
-        healthy=quote.run(evidence.healthy) if evidence.healthy else "none known",
-        files=_list([f"{path} ({size} bytes)" for path, size in sorted(evidence.files.items())], _MOST_FILES),
-        attempts="\n\n".join(map(_attempt, evidence.attempts[-_MOST_ATTEMPTS:])) or "none",
+        failing=_run(evidence.failing, "failing run") or "none kept",
+        healthy=_run(evidence.healthy, "healthy run") or "none known",
+        parting=_parted(evidence.failing, evidence.healthy),
+        left_out=f"{', '.join(left_out)}: show_more tells them." if left_out else "nothing",
     )
 
 
-def _signal(signal: Signal) -> str:
-    return f"{signal.kind} {signal.subject}: {signal.detail}"
+def stable(text: str) -> tuple[str, str]:
+    """A first message in two: what is the same for every mode of the agent, and the rest."""
+    head, mark, rest = text.partition("\n## Failure mode\n")
+    return (head, mark + rest) if mark else ("", text)
+
+
+def _run(trace: Trace | None, part: str) -> str:
+    return quote.run(trace, BUDGET[part] * _CHARS_PER_TOKEN) if trace else ""
+
+
+def fitting(items: Sequence[str], room: int) -> tuple[list[str], int]:
+    """As many items as fit into so many characters, but one at least; and how many are left out."""
+    shown: list[str] = []
+    for item in items:
+        room -= len(item) + 1
+        if room < 0 and shown:
+            break
+        shown.append(item)
+    return shown, len(items) - len(shown)
+
+
+def _parted(failing: Trace | None, healthy: Trace | None) -> str:
+    if failing is None or healthy is None:
+        return "not known: there are not two runs to compare"
+    found = parting(failing, healthy)
+    span = f" (span {_hex(found.span_id)})" if found.span_id else ""
+    return (
+        f"Their first {found.common} tool calls are alike. Then the failing run{span} {_next(found.failing)};"
+        f" the healthy one {_next(found.healthy)}."
+    )
+
+
+def _next(call: ToolCall | None) -> str:
+    if call is None:
+        return "makes no further call"
+    how = "fails with" if call.failed else "gives"
+    said = f"calls {call.name} with {dict(call.arguments)}, which {how} {call.result}"
+    return quote.one_line(said, _ITEM_CHARS)
+
+
+def _id(trace: Trace) -> str:
+    return _hex(trace.trace_id)
+
+
+def _hex(identifier: str) -> str:
+    return re.sub(r"[^0-9A-Za-z_-]", "", identifier)[:64]
 
 
 def _attempt(attempt: Attempt) -> str:
     if not attempt.patch:
         why = quote.one_line(attempt.reason, _ITEM_CHARS)
         return f"### Attempt {attempt.number}: no change\n\nwhy: {why}"
-    failed = [_failed(eval_) for eval_ in attempt.failed]
+    failed = _items([_failed(eval_) for eval_ in attempt.failed[:_MOST_FAILED_EVALS]])
     return "\n\n".join(
         [
             f"### Attempt {attempt.number}: {'shipped, and did not hold' if attempt.undone else 'rejected'}",
             f"diagnosis: {quote.one_line(attempt.diagnosis, _DIAGNOSIS_CHARS)}",
             quote.fenced(attempt.patch, "diff", _DIFF_CHARS),
             *([f"production: {quote.one_line(attempt.undone, _ITEM_CHARS)}"] if attempt.undone else []),
-            f"gate: {quote.one_line(attempt.reason, _ITEM_CHARS)}"
-            + ("\n" + _list(failed, _MOST_FAILED_EVALS) if failed else ""),
+            "\n".join([f"gate: {quote.one_line(attempt.reason, _ITEM_CHARS)}", *failed]),
         ]
     )
 
@@ -110,9 +194,6 @@ def _failed(eval_: FailedEval) -> str:
     return f'eval "{title}" passed {eval_.passed} of {eval_.trials} trials: {reasons}'
 
 
-def _list(items: list[str], most: int) -> str:
-    """Each item on a line of its own; of too many the first."""
-    lines = [f"- {quote.one_line(item, _ITEM_CHARS)}" for item in items[:most]]
-    if len(items) > most:
-        lines.append(f"- … ({len(items) - most} more left out)")
-    return "\n".join(lines) or "none"
+def _items(items: Sequence[str]) -> list[str]:
+    """Each item on a line of its own."""
+    return [f"- {quote.one_line(item, _ITEM_CHARS)}" for item in items]

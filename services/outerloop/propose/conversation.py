@@ -6,6 +6,7 @@ from anthropic.types import CacheControlEphemeralParam, MessageParam, ToolParam
 from anthropic.types.message_create_params import MessageCreateParamsNonStreaming
 
 from outerloop.propose.compaction import compact
+from outerloop.propose.context import stable
 from outerloop.propose.record import Blocks
 
 _CACHED: CacheControlEphemeralParam = {"type": "ephemeral"}
@@ -21,9 +22,11 @@ class Conversation:
         self._max_tokens = max_tokens
         self._system = system
         self._tools = tools
-        self._messages: list[dict[str, Any]] = [
-            {"role": "user", "content": [{"type": "text", "text": first}]}
-        ]
+        head, rest = stable(first)
+        blocks: Blocks = [{"type": "text", "text": rest}]
+        if head.strip():  # what the sessions of one agent share is read from the cache by all of them
+            blocks.insert(0, {"type": "text", "text": head, "cache_control": _CACHED})
+        self._messages: list[dict[str, Any]] = [{"role": "user", "content": blocks}]
 
     def request(self) -> MessageCreateParamsNonStreaming:
         """The next request. Tools, system prompt and earlier turns are read from the cache."""

@@ -1,39 +1,51 @@
 """Gathers what a session is told: the mode, the eval, recorded runs, files, and what was tried before."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import UTC
 
 from outerloop.contracts.v1.decision_pb2 import VERDICT_SHIP, DecisionReached
 from outerloop.evals.grade import describe
 from outerloop.propose.context import Attempt, Evidence, FailedEval
+from outerloop.propose.lessons import choose, words_of
+from outerloop.propose.workspace import Workspace
 from outerloop.runtime.clickhouse import ClickHouse
+from outerloop.store import lessons as store_lessons
 from outerloop.store import releases, spans, verdicts
 from outerloop.store.changes import ChangeRecord, State
 from outerloop.store.evals import EvalRecord
+from outerloop.store.lessons import LessonRecord
 from outerloop.store.releases import Reopening
 from outerloop.trace.neighbours import neighbours
+from outerloop.trace.signal import Signal
 
 _FAILING = 20
 _HEALTHY = 200
+_OTHERS = 3
+_DESCRIBED = 60
 
 
 async def gather(
     db: ClickHouse,
     record: EvalRecord,
-    files: Mapping[str, int],
+    workspace: Workspace,
     changes: Sequence[ChangeRecord],
     decisions: Mapping[str, DecisionReached],
-) -> Evidence:
-    """The evidence for the next attempt at `record`'s eval. `decisions` are by change id."""
+) -> tuple[Evidence, list[LessonRecord]]:
+    """The evidence for an attempt at `record`'s eval, and the lessons in it. `decisions` are by change."""
     exemplar = record.eval.provenance.source_traces[0]
     failing = dict(await verdicts.failing(db, record.mode_id, _FAILING))
     healthy = await verdicts.healthy(db, record.agent, _HEALTHY)
-    traces = await spans.traces(db, [exemplar, *healthy])
+    others = [trace_id for trace_id in failing if trace_id != exemplar][:_OTHERS]
+    traces = await spans.traces(db, [exemplar, *others, *healthy])
     shown = traces.get(exemplar)
     alike = neighbours(shown, [traces[t] for t in healthy if t in traces]) if shown else []
     undone = _undone(record.eval_id, decisions, await releases.reopenings(db, record.agent))
     signals = failing.get(exemplar) or next(iter(failing.values()), ())
-    return Evidence(
+    lessons = await _lessons(
+        db, record, signals, {c.change_id for c in changes if c.eval_id == record.eval_id}
+    )
+    files = workspace.mutable_files()
+    evidence = Evidence(
         title=record.title,
         signals=signals,
         eval=record.eval,
@@ -41,6 +53,12 @@ async def gather(
         failing=shown,
         healthy=alike[0] if alike else None,
         files=files,
+        about={path: workspace.first_line(path) for path in list(files)[:_DESCRIBED]},
+        lessons=tuple(lesson.text for lesson in lessons),
+        others=(
+            *(("failing", traces[t]) for t in others if t in traces),
+            *(("healthy", trace) for trace in alike[1 : 1 + _OTHERS]),
+        ),
         attempts=tuple(
             _attempt(change, decisions.get(change.change_id), undone.get(change.change_id, ""))
             for change in changes
@@ -48,6 +66,17 @@ async def gather(
             and (change.state is State.FAILED or change.change_id in decisions)
         ),
     )
+    return evidence, lessons
+
+
+async def _lessons(
+    db: ClickHouse, record: EvalRecord, signals: Sequence[Signal], own: Collection[str]
+) -> list[LessonRecord]:
+    """Those that an attempt at the eval is told. Its `own` earlier changes are told in full anyway."""
+    known = [each for each in await store_lessons.of_agent(db, record.agent) if each.change_id not in own]
+    tallies = await store_lessons.tallies(db, record.agent) if known else {}
+    about = words_of(record.title, *(f"{s.subject} {s.detail}" for s in signals), record.eval_yaml)
+    return choose(known, tallies, record.mode_id, about)
 
 
 def _attempt(change: ChangeRecord, decision: DecisionReached | None, undone: str) -> Attempt:

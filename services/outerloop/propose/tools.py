@@ -8,15 +8,18 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from inspect import cleandoc
-from typing import Annotated
+from typing import Annotated, Literal
 
 from anthropic.types import ToolParam
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from outerloop.propose.context import Evidence, fitting
 from outerloop.propose.paths import RefusedError
 from outerloop.propose.workspace import MAX_RESULT_CHARS, Workspace
 from outerloop.runtime.errors import TrialNotRunError
-from outerloop.trace.quote import clip
+from outerloop.trace.model import Trace
+from outerloop.trace.quote import clip, one_line, page
+from outerloop.trace.quote import run as quoted
 
 _Path = Annotated[str, Field(description="Relative to the root of the repository.", max_length=1_000)]
 _Folder = Annotated[str, Field(description="Only below this folder; empty for everywhere.", max_length=1_000)]
@@ -55,6 +58,29 @@ class EditFile(_Call):
     new: str
 
 
+class LookAtTrace(_Call):
+    """Look at a recorded run that the task names, step by step. Long runs come in parts."""
+
+    trace_id: Annotated[str, Field(min_length=1, max_length=64, description="As the task gives it.")]
+    start_line: Annotated[int, Field(ge=1, description="The first line to show.")] = 1
+
+
+class ShowMore(_Call):
+    """Show a part of the task that was too long to be told whole."""
+
+    part: Annotated[
+        Literal["signals", "expectations", "lessons", "files", "runs", "attempts"],
+        Field(description="As it is named under 'What was left out here'."),
+    ]
+    start: Annotated[
+        int, Field(ge=1, description="The first item to show; the task's own were the first.")
+    ] = 1
+
+
+class RunEvalCall(_Call):
+    """Run the agent once, as you have edited it, on the request of the eval, and see whether it passes."""
+
+
 class RunTestsCall(_Call):
     """Run the agent's own tests on the repository as you have edited it."""
 
@@ -84,14 +110,28 @@ class CheckRun:
     output: str
 
 
+@dataclass(frozen=True, slots=True)
+class EvalRun:
+    """One run of the agent on an eval: the verdict with its reasons, the run as data, and what it cost."""
+
+    passed: bool
+    reasons: tuple[str, ...]
+    trace: Trace | None
+    usd: float
+
+
 RunTests = Callable[[], Awaitable[CheckRun]]
+RunEval = Callable[[], Awaitable[EvalRun]]
 
 _TOOLS: dict[str, type[_Call]] = {
     "list_files": ListFiles,
     "read_file": ReadFile,
     "search": Search,
     "edit_file": EditFile,
+    "look_at_trace": LookAtTrace,
+    "show_more": ShowMore,
     "run_tests": RunTestsCall,
+    "run_eval": RunEvalCall,
     "finish": Finish,
     "give_up": GiveUp,
 }
@@ -101,14 +141,30 @@ class Toolbox:
     """The tools over one working tree.
 
     `run_tests` runs the agent's test command on the tree and leaves it as it is (runs on a copy, or on a
-    read-only mount); None when the agent has no such command, and then there is no such tool.
+    read-only mount); None when the agent has no such command, and then there is no such tool. So it is with
+    `run_eval`, and with `evidence` for the tools that show more of it.
     """
 
-    def __init__(self, workspace: Workspace, run_tests: RunTests | None) -> None:
+    def __init__(
+        self,
+        workspace: Workspace,
+        run_tests: RunTests | None,
+        *,
+        evidence: Evidence | None = None,
+        run_eval: RunEval | None = None,
+    ) -> None:
         self._workspace = workspace
         self._run_tests = run_tests
+        self._run_eval = run_eval
+        self._evidence = evidence
         self.usd = 0.0  # what the tools have cost
-        self._offered = {name: call for name, call in _TOOLS.items() if run_tests or call is not RunTestsCall}
+        missing: dict[type[_Call], object] = {
+            RunTestsCall: run_tests,
+            RunEvalCall: run_eval,
+            LookAtTrace: evidence,
+            ShowMore: evidence,
+        }
+        self._offered = {name: call for name, call in _TOOLS.items() if missing.get(call, True)}
 
     def definitions(self) -> list[ToolParam]:
         """For the `tools` of a request; the same toolbox always gives the same."""
@@ -148,8 +204,43 @@ class Toolbox:
         match call:
             case RunTestsCall():
                 return await self._tested()
+            case RunEvalCall():
+                return await self._tried()
+            case LookAtTrace(trace_id=trace_id, start_line=start_line):
+                return self._shown(trace_id, start_line)
+            case ShowMore(part=part, start=start):
+                return self._more(part, start)
             case _:
                 return await asyncio.to_thread(self._in_tree, call)
+
+    def _shown(self, trace_id: str, start_line: int) -> str:
+        runs = self._evidence.runs if self._evidence else {}
+        if trace_id not in runs:
+            raise RefusedError(f"no such run: the task names {', '.join(runs) or 'none'}")
+        text = page(runs[trace_id], start_line, MAX_RESULT_CHARS)
+        if not text:
+            raise RefusedError(f"the run has fewer than {start_line} lines")
+        return text
+
+    def _more(self, part: str, start: int) -> str:
+        items = self._evidence.parts()[part] if self._evidence else []
+        if start > len(items):
+            raise RefusedError(f"{part} has {len(items)} items")
+        shown, left = fitting(items[start - 1 :], MAX_RESULT_CHARS)
+        said = "\n".join(shown)
+        return f"{said}\n[{left} more: start {start + len(shown)} goes on]" if left else said
+
+    async def _tried(self) -> str:
+        if self._run_eval is None:
+            raise RefusedError("the eval cannot be run here")
+        try:
+            run = await self._run_eval()
+        except TrialNotRunError as error:
+            raise RefusedError(f"the run did not happen: {clip(str(error), 1_000)}") from error
+        self.usd += run.usd
+        verdict = "passed" if run.passed else "FAILED: " + "; ".join(clip(r, 400) for r in run.reasons[:10])
+        seen = quoted(run.trace, MAX_RESULT_CHARS // 2) if run.trace else "no trace came"
+        return f"{one_line(verdict, MAX_RESULT_CHARS // 4)}\n{seen}"
 
     def _in_tree(self, call: _Call) -> str:
         match call:

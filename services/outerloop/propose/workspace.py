@@ -19,6 +19,7 @@ MAX_RESULT_CHARS = 16_000
 MAX_LISTED = 500
 MAX_HITS = 60
 MAX_HIT_CHARS = 240
+_ABOUT = 2_000
 
 
 class Workspace:
@@ -37,6 +38,14 @@ class Workspace:
     def mutable_files(self) -> dict[str, int]:
         """The files that may be edited: path to size in bytes."""
         return {path: size for path, size in paths.walk(self.root) if self._may_change(path)}
+
+    def first_line(self, path: str) -> str:
+        """The first line of a file that says something, "" if none does: what the file is about."""
+        try:
+            lines = self._text(path)[:_ABOUT].splitlines()
+        except RefusedError:
+            return ""
+        return next((line.strip("#/\"' ") for line in lines if any(map(str.isalpha, line))), "")
 
     def list_files(self, folder: str = "") -> str:
         """One line a file: path, size, and whether it may be changed."""

@@ -188,11 +188,17 @@ class Bus:
         self._lags.append(lag)
 
     def listen(
-        self, topics: Sequence[str], hear: Callable[[Delivery], None], *, wait_ms: int = FETCH_WAIT_MS
-    ) -> None:
+        self,
+        topics: Sequence[str],
+        hear: Callable[[Delivery], None],
+        *,
+        wait_ms: int = FETCH_WAIT_MS,
+        from_start: bool = False,
+    ) -> "Listening":
         """Hear every record of these topics that comes from now on, whoever else handles it.
 
         Nothing is committed, tried again or dead-lettered: for news that one finds out otherwise in the end.
+        With `from_start` all that the topics hold is heard first: for a small topic that is itself the state.
         """
         self._needed |= set(topics)
         # Without a group: all partitions are ours, at once, and nothing changes hands.
@@ -202,17 +208,21 @@ class Bus:
             max_records=_HEARD_AT_ONCE,
             batch_timeout_ms=100,
             fetch_max_wait_ms=wait_ms,
-            auto_offset_reset="latest",
+            auto_offset_reset="earliest" if from_start else "latest",
             ack_policy=AckPolicy.MANUAL,
             parser=_parse,
             decoder=_decode,
         )
+        listening = Listening(subscriber)
 
         async def consume(message: KafkaMessage) -> None:
             for record in message.raw_message:
-                hear(_delivery(record))
+                delivery = _delivery(record)
+                hear(delivery)
+                listening.heard(delivery)
 
         subscriber(consume)
+        return listening
 
     async def watch_lag(self) -> None:
         """Keep the gauges of lag up to date, for as long as the service lives."""
@@ -301,6 +311,38 @@ class Bus:
             except OutageError as outage:
                 log.warning("a dead letter waits: %s", outage)
                 await asyncio.sleep(1)
+
+
+class Listening:
+    """How far a listener has come."""
+
+    def __init__(self, subscriber: Any) -> None:
+        self._subscriber = subscriber
+        self._next: dict[tuple[str, int], int] = {}
+        self._all = False
+
+    def heard(self, delivery: Delivery) -> None:
+        """A record was heard."""
+        self._next[delivery.topic, delivery.partition] = delivery.offset + 1
+
+    async def caught_up(self) -> None:
+        """Wait until all is heard that was there when this was first asked; at once ever after.
+
+        Raises:
+            OutageError: when Kafka does not say how much there is.
+        """
+        if self._all:
+            return
+        # aiokafka has no event for it.
+        while (consumer := self._subscriber.consumer) is None or not consumer.assignment():  # noqa: ASYNC110
+            await asyncio.sleep(0.05)
+        try:
+            ends = await consumer.end_offsets(consumer.assignment())
+        except KafkaError as error:
+            raise OutageError(f"Kafka does not say what {self._subscriber} holds: {error!r}") from error
+        while any(self._next.get((p.topic, p.partition), 0) < end for p, end in ends.items()):  # noqa: ASYNC110 - as above
+            await asyncio.sleep(0.05)
+        self._all = True
 
 
 async def _more_waits(consumer: Any) -> bool:

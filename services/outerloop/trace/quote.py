@@ -67,6 +67,26 @@ def run(trace: Trace, most: int = RUN_CHARS) -> str:
     return f"{quoted}\n\nLeft out: {'; '.join(notes)}." if notes else quoted
 
 
+def page(trace: Trace, start: int, most: int = RUN_CHARS) -> str:
+    """A recorded run from its line `start` on (counted from 1), quoted as `run` does; says how to go on.
+
+    As many lines as fit into `most` characters, but one at least; "" if it has fewer lines.
+    """
+    lines = _lines(trace, _TEXT_CHARS[0])
+    kept: list[str] = []
+    for line in lines[start - 1 :]:
+        most -= len(line) + 1
+        if most < 0 and kept:
+            break
+        kept.append(line)
+    if not kept:
+        return ""
+    identifier = re.sub(r"[^0-9A-Za-z_-]", "", trace.trace_id)[:64]
+    quoted = "\n".join([f'<data provenance="trace {identifier}">', *kept, "</data>"])
+    left = len(lines) - (start - 1) - len(kept)
+    return f"{quoted}\n\n{left} more lines: start_line {start + len(kept)} goes on." if left else quoted
+
+
 def _lines(trace: Trace, chars: int) -> list[str]:
     steps: list[dict[str, object]] = [{"request": clip(trace.request, chars)}]
     model_calls = {span.span_id for span in trace.model_calls}
