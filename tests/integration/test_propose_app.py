@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 import pytest_asyncio
+from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
 from engines.repositories import AGENT, agent_repository
 from outerloop.cli import kafka
@@ -29,7 +30,7 @@ from outerloop.runtime.clickhouse import ClickHouse
 from outerloop.runtime.errors import OutageError
 from outerloop.runtime.pause import Pauses
 from outerloop.runtime.settings import Settings
-from outerloop.runtime.topics import dead_letter_topic, topic_of, topics
+from outerloop.runtime.topics import OTLP_SPANS, dead_letter_topic, topic_of, topics
 from outerloop.store import changes, decisions, evals, lessons, releases, sessions, trials
 from outerloop.store.changes import ChangeRecord, State
 from outerloop.store.evals import EvalRecord
@@ -37,6 +38,8 @@ from outerloop.store.migrate import migrate
 from outerloop.store.releases import Reopening
 from outerloop.store.spending import spent_usd
 from outerloop.store.trials import TrialRecord
+from outerloop.trace.model import Trace
+from outerloop.trace.otlp import spans_of
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -59,6 +62,7 @@ LOOK: Turn = [use("list_files")]
 TALK: Turn = [{"type": "text", "text": "I would edit the policy."}]
 GIVE_UP: Turn = [use("give_up", reason="The tool itself is broken.")]
 CHANGE: Turn = [edit("Refunds, to the card.")]
+OTHER: Turn = [edit("Refunds, within 30 days.")]
 DONE: Turn = [use("finish", **FINISH)]
 
 
@@ -532,7 +536,7 @@ async def test_an_eval_that_is_reopened_is_work_again_and_the_next_attempt_knows
     agent = agent_name()
     record = await desk.accept(agent)
     agents = await remote(tmp_path, agent)
-    model = Model([CHANGE, DONE], [GIVE_UP], [CHANGE, DONE])
+    model = Model([CHANGE, DONE], [GIVE_UP], [OTHER, DONE])
     async with serving(model) as api, desk.proposer(api, agents) as proposer:
         await proposer.advance(agent, None, None)
         (change,) = await desk.changes(agent)
@@ -594,7 +598,7 @@ async def test_what_was_rejected_is_told_to_the_next_attempt_and_at_other_modes(
     agent = agent_name()
     first = await desk.accept(agent)
     agents = await remote(tmp_path, agent)
-    model = Model([CHANGE, DONE], [CHANGE, DONE], [GIVE_UP])
+    model = Model([CHANGE, DONE], [OTHER, DONE], [GIVE_UP])
     async with serving(model) as api, desk.proposer(api, agents) as proposer:
         await proposer.advance(agent, None, None)
         (change,) = await desk.changes(agent)
@@ -627,3 +631,68 @@ async def test_what_was_rejected_is_told_to_the_next_attempt_and_at_other_modes(
     await proposer._schooling.learn(agent, [change], {})
     states = {each.lesson_id: each.state for each in await lessons.of_agent(desk.db, agent)}
     assert states == {learned.lesson_id: lessons.State.RETIRED, f"l-{agent}": lessons.State.ACTIVE}
+
+
+async def test_the_next_attempt_must_differ_and_a_model_that_insists_gets_nowhere(
+    desk: Desk, tmp_path: Path
+) -> None:
+    agent = agent_name()
+    await desk.accept(agent)
+    agents = await remote(tmp_path, agent)
+    model = Model([CHANGE, DONE], [[edit("Refunds - to the CARD")], DONE])
+    async with serving(model) as api, desk.proposer(api, agents) as proposer:
+        await proposer.advance(agent, None, None)
+        (change,) = await desk.changes(agent)
+        await desk.rejected(change, "no")
+        await proposer.advance(agent, None, None)
+    rows = await desk.db.query(
+        "SELECT results FROM harness_steps FINAL WHERE agent = {agent:String} AND step = 2 ORDER BY at",
+        agent=agent,
+    )
+    assert (
+        "it is the change of attempt 1 again, which did not ship: this one must differ" in rows[1]["results"]
+    )
+    assert len(await desk.proposed(agent)) == 1
+
+
+async def test_the_attempts_at_one_eval_have_a_budget_and_then_the_mode_is_parked(
+    desk: Desk, tmp_path: Path
+) -> None:
+    agent = agent_name()
+    await desk.accept(agent)
+    agents = await remote(tmp_path, agent)
+    model = Model([LOOK])
+    own: dict[str, Any] = {
+        "propose_usd_per_session": 0.3,
+        "propose_usd_per_mode": 0.5,
+        "propose_attempts": 1000,
+        "propose_usd_per_day": 10_000,
+    }
+    await desk.advance(model, agents, **own)
+    assert 1 <= len(model.first) <= 4
+    assert 0.2 < await desk.spent(agent) <= 0.5
+    (event,) = await desk.abandoned(agent)
+    assert "budget: " in event.reason or "of the $0.50 that they may" in event.reason
+
+
+async def test_all_agents_together_have_a_budget_a_day(desk: Desk, tmp_path: Path) -> None:
+    agent = agent_name()
+    await desk.accept(agent)
+    agents = await remote(tmp_path, agent)
+    model = Model([LOOK])
+    already = await sessions.spent_by_all(desk.db, datetime(2020, 1, 1, tzinfo=UTC))
+    await desk.advance(model, agents, propose_usd_per_day=already + 0.01)
+    assert model.calls == 0
+    assert await desk.changes(agent) == []
+
+
+async def test_the_harness_traces_itself(desk: Desk, tmp_path: Path) -> None:
+    agent = agent_name()
+    await desk.accept(agent)
+    await desk.advance(Model([CHANGE, DONE]), await remote(tmp_path, agent))
+    found = await kafka.records(desk.settings, OTLP_SPANS)
+    exports = [ExportTraceServiceRequest.FromString(record.value) for record in found]
+    traces = [Trace.of(spans_of(export)) for export in exports]
+    (mine,) = [t for t in traces if t.root.attributes.get("outerloop.agent") == agent]
+    assert mine.agent == "outerloop-propose"
+    assert [call.name for call in mine.tool_calls] == ["edit_file", "finish"]

@@ -1,8 +1,8 @@
 import pytest
 
-from outerloop.gate.core.invariants import violations
 from outerloop.runtime.agentfile import AgentFile, is_protected
 from outerloop.runtime.git.model import TreeChange
+from outerloop.runtime.invariants import violations
 
 BASE = AgentFile(agent="helpdesk", run=("python",), mutable=("prompts/**", "tools/*.yaml"))
 ANYTHING = AgentFile(agent="helpdesk", run=("python",), mutable=("**",))

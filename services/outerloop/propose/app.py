@@ -24,6 +24,7 @@ from outerloop.propose.attempt import Attempts, NoChange, Task
 from outerloop.propose.plan import Abandon, Outcome, next_step
 from outerloop.propose.schooling import Schooling
 from outerloop.propose.settings import ProposeSettings
+from outerloop.propose.tracing import Tracing
 from outerloop.runtime.bus import Bus
 from outerloop.runtime.clickhouse import ClickHouse
 from outerloop.runtime.envelope import Delivery, unpack
@@ -42,6 +43,7 @@ from outerloop.store.releases import Reopening
 log = logging.getLogger(__name__)
 
 SETTINGS = ProposeSettings
+_EVER = datetime(1970, 1, 1, tzinfo=UTC)
 CONSUMES = tuple(topic_of(kind).name for kind in (EvalAccepted, EvalReopened, DecisionReached, LessonNoted))
 
 
@@ -56,6 +58,7 @@ class Proposer:
         self._db = db
         self._attempts = Attempts(settings, db)
         self._schooling = Schooling(db)
+        self._tracing = Tracing(bus, db, on=settings.propose_trace)
         self._pauses = pauses or Pauses(bus)
         self._one_at_a_time = asyncio.Lock()
         bus.subscribe(CONSUMES, self.handle, at_most=1)
@@ -70,6 +73,7 @@ class Proposer:
             if delivery.topic == topic_of(DecisionReached).name:
                 decided = unpack(delivery, DecisionReached)
                 agent = decided.agent
+                await self._tracing.decided(decided)
             elif delivery.topic == topic_of(EvalReopened).name:
                 agent = unpack(delivery, EvalReopened).agent
             else:
@@ -150,6 +154,7 @@ class Proposer:
                 tried=tried,
                 decisions=verdicts,
                 used=max(now, default=None),
+                since=again[record.eval_id].at if record.eval_id in again else _EVER,
                 hindrance=lambda: self._hindrance(agent),
             )
             return await self._propose(task, cause)
@@ -163,6 +168,8 @@ class Proposer:
         if earlier := await self._written(record.agent, change_id):
             await self._send(earlier, cause)
             return False
+        if made is not None:
+            await self._tracing.sessions_of(record.agent, change_id)
         if made is None:  # it may not go on now: look() takes it up
             return False
         if isinstance(made, NoChange) and made.final:

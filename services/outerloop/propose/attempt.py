@@ -12,14 +12,15 @@ from json import loads
 from pathlib import Path
 from typing import Any
 
-from outerloop.contracts.v1.decision_pb2 import DecisionReached
+from outerloop.contracts.v1.decision_pb2 import OBSTACLE_CONFLICT, DecisionReached
 from outerloop.propose import context, ids, prompts
-from outerloop.propose.budget import Allowance, Budget
+from outerloop.propose.budget import Allowance, Budget, Caps
 from outerloop.propose.context import Evidence
 from outerloop.propose.evidence import gather
 from outerloop.propose.memory import Memory
 from outerloop.propose.provider import provider_of
 from outerloop.propose.record import Ended, GaveUp, Limits, Proposed
+from outerloop.propose.screening import Screening
 from outerloop.propose.session import Session
 from outerloop.propose.settings import ProposeSettings
 from outerloop.propose.tools import CheckRun, Toolbox
@@ -63,8 +64,9 @@ class NoChange:
 class Task:
     """The `attempt`-th try at an eval; what was `tried` for the agent, and the gate's decisions by change.
 
-    `used`: when an attempt of that number last came to something that was stored as a change. `hindrance`
-    says why no call of the model may be made now, "" if it may.
+    `used`: when an attempt of that number last came to something that was stored as a change. `since`: when
+    the eval was last reopened; what was spent before does not count. `hindrance` says why no call of the
+    model may be made now, "" if it may.
     """
 
     record: EvalRecord
@@ -72,7 +74,15 @@ class Task:
     tried: Sequence[ChangeRecord]
     decisions: Mapping[str, DecisionReached]
     used: datetime | None
+    since: datetime
     hindrance: Hindrance
+
+    @property
+    def judged(self) -> list[tuple[int, str]]:
+        """Earlier patches for the eval with their numbers, as far as the gate had a word on them."""
+        mine = [c for c in self.tried if c.patch and c.eval_id == self.record.eval_id]
+        conflict = {i for i, d in self.decisions.items() if d.obstacle == OBSTACLE_CONFLICT}
+        return [(c.attempt, c.patch) for c in mine if c.change_id not in conflict]
 
 
 class Attempts:
@@ -84,7 +94,10 @@ class Attempts:
         self._sandbox = sandbox_of(settings)
         self._provider = provider_of(settings)
         self._price = price_of(settings.propose_model)
-        self._budget = Budget(db, settings.propose_usd_per_session)
+        caps = Caps(
+            settings.propose_usd_per_session, settings.propose_usd_per_mode, settings.propose_usd_per_day
+        )
+        self._budget = Budget(db, caps)
         self._memory = Memory(db)
 
     async def make(self, task: Task, scratch: Path) -> Written | NoChange | None:
@@ -103,6 +116,9 @@ class Attempts:
             known = None  # it was of an attempt with this number before the eval was reopened
         if known is not None and known.state is State.ENDED:
             return _outcome(known.outcome)
+        of_mode, used_up = await self._budget.used_up(record.agent, record.eval_id, task.since)
+        if used_up and known is None:
+            return NoChange(used_up, 0.0, final=True)
         url, branch = self._settings.repositories()[record.agent]
         repository = await Repository.open(url, self._settings.cache / "propose" / record.agent)
         if known is not None and not await _has(repository, known.base_commit):
@@ -110,7 +126,9 @@ class Attempts:
             known = None
         base, terms = await _base(repository, branch, record.agent, known)
         taken = await self._memory.take_up(known) if known else None
-        allowed = await self._budget.allowance(record.agent, terms, taken.past.usd if taken else None)
+        allowed = await self._budget.allowance(
+            record.agent, terms, taken.past.usd if taken else None, of_mode
+        )
         if allowed is None:
             return None
         tree = scratch / "tree"
@@ -130,7 +148,16 @@ class Attempts:
                 told=context.message(evidence, prompts.load("task.md")),
             )
         await repository.checkout(base, scratch / "base")
-        toolbox = self._toolbox(record, workspace, terms, evidence, scratch / "base")
+        screening = Screening(
+            repository=repository,
+            base=base,
+            untouched=scratch / "base",
+            terms=terms,
+            eval=record.eval,
+            cassette=record.cassette,
+            earlier=task.judged,
+        )
+        toolbox = self._toolbox(record, workspace, evidence, screening)
         session = Session(
             provider=self._provider,
             model=self._settings.propose_model,
@@ -143,7 +170,7 @@ class Attempts:
             epoch=taken.epoch,
         )
         ended = await session.run(taken.record.told, taken.past)
-        made = await self._made(ended, allowed, repository, taken.record, tree)
+        made = await self._made(ended, allowed, screening, taken.record, tree)
         if made is not None:
             await self._memory.end(taken.record, asdict(made))
         return made
@@ -152,7 +179,7 @@ class Attempts:
         self,
         ended: Proposed | GaveUp,
         allowed: Allowance,
-        repository: Repository,
+        screening: Screening,
         session: SessionRecord,
         tree: Path,
     ) -> Written | NoChange | None:
@@ -163,16 +190,19 @@ class Attempts:
                 # Not its own limit, but the day's, stops it: it goes on tomorrow.
                 self._budget.too_little(session.agent, allowed.today)
                 return None
-            return NoChange(f"{ended.ended.value}: {ended.reason}", ended.usd, ended.ended is Ended.MODEL)
-        patch = await repository.patch_from(session.base_commit, tree)
-        if not patch:
-            return NoChange("the session finished without a difference", ended.usd)
+            # Where the eval's own budget ended it, another attempt could not even begin.
+            final = ended.ended is Ended.MODEL or (ended.ended is Ended.BUDGET and allowed.last)
+            return NoChange(f"{ended.ended.value}: {ended.reason}", ended.usd, final)
+        patch = await screening.repository.patch_from(session.base_commit, tree)
+        if wrong := await screening.of_patch(patch):
+            return NoChange(f"what the session handed in may not be proposed: {'; '.join(wrong)}", ended.usd)
         diagnosis = f"{ended.diagnosis}\n\nCause: {ended.cause}\nRisk: {ended.risk}"
         return Written(session.base_commit, patch, diagnosis, ended.usd)
 
     def _toolbox(
-        self, record: EvalRecord, workspace: Workspace, terms: AgentFile, evidence: Evidence, base: Path
+        self, record: EvalRecord, workspace: Workspace, evidence: Evidence, screening: Screening
     ) -> Toolbox:
+        terms = screening.terms
         trying = Trying(self._settings, self._sandbox, record, terms)
 
         async def run_tests() -> CheckRun:
@@ -192,7 +222,8 @@ class Attempts:
             workspace,
             run_tests if terms.test else None,
             evidence=evidence,
-            run_eval=lambda: trying.run(workspace.root, base),
+            run_eval=lambda: trying.run(workspace.root, screening.untouched),
+            objections=lambda: screening.of_tree(workspace.root),
         )
 
 

@@ -10,6 +10,7 @@ from datetime import datetime
 
 from outerloop.runtime.agentfile import AgentFile
 from outerloop.runtime.clickhouse import ClickHouse
+from outerloop.store import sessions
 from outerloop.store.spending import spent_usd, today
 
 log = logging.getLogger(__name__)
@@ -22,38 +23,61 @@ _LEAST_SHARE = 0.25
 class Allowance:
     """What a session may cost from its beginning to its end, in US dollars, and how much of that `today`.
 
-    `whole`: not less than it may on any other day.
+    `whole`: not less than it may on any other day. `last`: no more than what is left for its eval.
     """
 
     usd: float
     today: float
     whole: bool
+    last: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Caps:
+    """The most that a session, all sessions for an eval, and those of a day for all agents may cost."""
+
+    session: float
+    mode: float
+    day: float
 
 
 class Budget:
-    """The budgets of all agents; `usd_per_session` bounds each session."""
+    """The budgets of all agents, within `caps`."""
 
-    def __init__(self, db: ClickHouse, usd_per_session: float) -> None:
+    def __init__(self, db: ClickHouse, caps: Caps) -> None:
         self._db = db
-        self._usd_per_session = usd_per_session
+        self._caps = caps
         # By agent: a day, and the dollars that are not worth another session on that day.
         self._too_little: dict[str, tuple[datetime, float]] = {}
 
-    async def allowance(self, agent: str, terms: AgentFile, gone: float | None = None) -> Allowance | None:
+    async def used_up(self, agent: str, eval_id: str, since: datetime) -> tuple[float, str]:
+        """What attempts at an eval may still cost, and, if that is too little for one, why in a sentence."""
+        spent = await sessions.spent_on(self._db, agent, eval_id, since)
+        left = self._caps.mode - spent
+        if left >= self._caps.session * _LEAST_SHARE:
+            return left, ""
+        return left, f"attempts at it have cost ${spent:.2f} of the ${self._caps.mode:.2f} that they may"
+
+    async def allowance(
+        self, agent: str, terms: AgentFile, gone: float | None, of_mode: float
+    ) -> Allowance | None:
         """What a session may cost now, or None when that is too little to begin one, or to go on with one.
 
-        `gone`: what the session has cost that is to be gone on with.
+        `gone`: what the session has cost that is to be gone on with; `of_mode`: see used_up.
         """
         day = today()
         # One that has cost the limit of a day could never go on if that were its own limit.
-        most = self._usd_per_session if gone else min(self._usd_per_session, terms.budget.usd_per_day)
-        left = terms.budget.usd_per_day - await spent_usd(self._db, agent, terms.models.values(), day)
-        wanted = max(0.0, most - (gone or 0.0))
+        most = self._caps.session if gone else min(self._caps.session, terms.budget.usd_per_day)
+        left = min(
+            terms.budget.usd_per_day - await spent_usd(self._db, agent, terms.models.values(), day),
+            self._caps.day - await sessions.spent_by_all(self._db, day),
+        )
+        wanted = max(0.0, min(most - (gone or 0.0), of_mode))
         usd = min(wanted, left)
         at, least = self._too_little.get(agent, (day, 0.0))
-        share = 0.0 if gone else most * _LEAST_SHARE
+        share = 0.0 if gone else min(most, of_mode) * _LEAST_SHARE
         if usd > max(share, least if at == day else 0.0) or (gone and left >= wanted):
-            return Allowance((gone or 0.0) + usd, usd, whole=usd >= wanted)
+            return Allowance((gone or 0.0) + usd, usd, whole=usd >= wanted, last=usd >= of_mode)
         self.too_little(agent, usd)
         return None
 

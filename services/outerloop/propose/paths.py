@@ -85,3 +85,16 @@ def _step(parent: int, name: str, flags: int, path: str) -> int:
         ) from error
     finally:
         os.close(parent)
+
+
+def text(root: Path, path: str) -> str:
+    """The text of a file below `root`.
+
+    Raises:
+        RefusedError: there is no such file, or it is not UTF-8.
+    """
+    with open(open_below(root, path, os.O_RDONLY), "rb") as file:
+        try:
+            return file.read().decode()
+        except UnicodeDecodeError as error:
+            raise RefusedError(f"{path!r} is not UTF-8 text") from error

@@ -15,6 +15,15 @@ class ProposeSettings(ModelSettings):
         int, Field(ge=1, description="attempts that did not ship, after which a mode is parked for a person")
     ] = 8
     propose_usd_per_session: Annotated[float, Field(gt=0, description="what one attempt may cost")] = 2.0
+    propose_usd_per_mode: Annotated[
+        float, Field(gt=0, description="what all attempts at one eval may cost; then its mode is parked")
+    ] = 12.0
+    propose_usd_per_day: Annotated[
+        float, Field(gt=0, description="what sessions may cost on a day, for all agents together")
+    ] = 200.0
+    propose_trace: Annotated[
+        bool, Field(description="whether sessions are traced themselves, as agent outerloop-propose")
+    ] = True
     propose_provider: Annotated[
         Literal["anthropic", "bedrock", "vertex"], Field(description="anthropic, bedrock or vertex")
     ] = "anthropic"

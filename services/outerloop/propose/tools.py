@@ -120,6 +120,8 @@ class EvalRun:
     usd: float
 
 
+_MOST_OBJECTIONS = 8
+
 RunTests = Callable[[], Awaitable[CheckRun]]
 RunEval = Callable[[], Awaitable[EvalRun]]
 
@@ -142,7 +144,8 @@ class Toolbox:
 
     `run_tests` runs the agent's test command on the tree and leaves it as it is (runs on a copy, or on a
     read-only mount); None when the agent has no such command, and then there is no such tool. So it is with
-    `run_eval`, and with `evidence` for the tools that show more of it.
+    `run_eval`, and with `evidence` for the tools that show more of it. `objections` are asked when the edits
+    are handed in: what speaks against them is said to the model, which may mend it.
     """
 
     def __init__(
@@ -152,11 +155,13 @@ class Toolbox:
         *,
         evidence: Evidence | None = None,
         run_eval: RunEval | None = None,
+        objections: Callable[[], Awaitable[list[str]]] | None = None,
     ) -> None:
         self._workspace = workspace
         self._run_tests = run_tests
         self._run_eval = run_eval
         self._evidence = evidence
+        self._object = objections
         self.usd = 0.0  # what the tools have cost
         missing: dict[type[_Call], object] = {
             RunTestsCall: run_tests,
@@ -192,6 +197,8 @@ class Toolbox:
         """
         if isinstance(ending, Finish) and not self._workspace.changed:
             raise RefusedError("no file is changed: edit one first, or call give_up")
+        if isinstance(ending, Finish) and self._object and (wrong := await self._object()):
+            raise RefusedError("the change cannot be handed in: " + "; ".join(wrong[:_MOST_OBJECTIONS]))
 
     async def answer(self, name: str, given: object) -> str:
         """What a call gives: a text for the model.

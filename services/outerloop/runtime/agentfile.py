@@ -60,6 +60,15 @@ class Budget(Document):
     usd_per_day: Annotated[float, Field(gt=0)] = 20.0
 
 
+class Changes(Document):
+    """How large a change may be, and what it may do besides: name a new dependency, widen a permission."""
+
+    files: Annotated[int, Field(ge=1)] = 20
+    lines: Annotated[int, Field(ge=1)] = 400
+    dependencies: bool = False
+    permissions: bool = False
+
+
 class AgentFile(Document):
     """One agent, as its `outerloop.yaml` describes it.
 
@@ -79,6 +88,7 @@ class AgentFile(Document):
     models: dict[str, str] = Field(default_factory=dict)
     budget: Budget = Budget()
     depends: dict[str, Globs] = Field(default_factory=dict)
+    changes: Changes = Changes()
     review: Literal["required", "auto"] = "required"
 
     @classmethod

@@ -134,5 +134,26 @@ async def brief(db: ClickHouse, agent: str, most: int) -> list[dict[str, Any]]:
     return await db.query(_BRIEF, agent=agent, most=most)
 
 
+async def spent_on(db: ClickHouse, agent: str, eval_id: str, since: datetime) -> float:
+    """US dollars that sessions for an eval have cost since then."""
+    rows = await db.query(
+        "SELECT sum(usd) AS usd FROM harness_steps FINAL WHERE agent = {agent:String}"
+        " AND at >= {since:DateTime64(3)} AND session_id IN (SELECT session_id FROM harness_sessions"
+        " WHERE agent = {agent:String} AND eval_id = {eval:String})",
+        agent=agent,
+        eval=eval_id,
+        since=since,
+    )
+    return float(rows[0]["usd"] or 0)
+
+
+async def spent_by_all(db: ClickHouse, since: datetime) -> float:
+    """US dollars that the sessions for all agents have cost since then."""
+    rows = await db.query(
+        "SELECT sum(usd) AS usd FROM harness_steps FINAL WHERE at >= {since:DateTime64(3)}", since=since
+    )
+    return float(rows[0]["usd"] or 0)
+
+
 def _session(row: dict[str, Any]) -> SessionRecord:
     return SessionRecord(**row | {"state": State(row["state"])})

@@ -10,12 +10,12 @@ from outerloop.contracts.v1.decision_pb2 import (
     OBSTACLE_INVARIANT,
     Obstacle,
 )
-from outerloop.gate.core.invariants import violations
 from outerloop.gate.court.undone import rollback_of
 from outerloop.gate.trials.agent import terms_at
 from outerloop.runtime.agentfile import AgentFile
 from outerloop.runtime.errors import UserError
 from outerloop.runtime.git import NotAPatchError, PatchConflictError, Repository
+from outerloop.runtime.invariants import violations
 
 _DECISIONS = uuid.uuid5(uuid.NAMESPACE_URL, "outerloop:decision")
 _SAID = 5  # violations named in the reason

@@ -5,13 +5,13 @@ from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from outerloop.gate.core.certificate import Certificate
-from outerloop.gate.core.invariants import violations
 from outerloop.gate.production.rollback import inverse
 from outerloop.runtime.agentfile import AgentFile, agentfile_at, is_protected
 from outerloop.runtime.errors import UserError
 from outerloop.runtime.git import PatchConflictError, Repository
 from outerloop.runtime.git.process import succeed
 from outerloop.runtime.globs import matches
+from outerloop.runtime.invariants import violations
 
 _TRAILER = re.compile(r"^Outerloop-(Mode|Eval|Decision|Certificate): (\S+)$", re.MULTILINE)
 _SAID = 5  # violations named in a finding

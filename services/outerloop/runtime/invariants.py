@@ -13,8 +13,6 @@ from outerloop.runtime.agentfile import AgentFile, folded, is_protected
 from outerloop.runtime.git.model import PLAIN, SUBMODULE, SYMLINK, TreeChange
 from outerloop.runtime.globs import matches
 
-MAX_FILES = 20
-MAX_LINES = 400
 MAX_FILE_BYTES = 256 * 1024
 
 _ABSENT = "000000"
@@ -28,10 +26,10 @@ def violations(changes: Sequence[TreeChange], base: AgentFile, paths: Collection
         return ["it changes nothing"]
     lines = sum(change.added_lines + change.removed_lines for change in changes)
     found: list[str] = []
-    if len(changes) > MAX_FILES:
-        found.append(f"it changes {len(changes)} files; {MAX_FILES} are allowed")
-    if lines > MAX_LINES:
-        found.append(f"it adds and removes {lines} lines; {MAX_LINES} are allowed")
+    if len(changes) > base.changes.files:
+        found.append(f"it changes {len(changes)} files; {base.changes.files} are allowed")
+    if lines > base.changes.lines:
+        found.append(f"it adds and removes {lines} lines; {base.changes.lines} are allowed")
     for change in changes:
         found.extend(f"{change.path!r} {what}" for what in _wrong_with(change, base))
     return [*found, *_clashes(changes, paths)]

@@ -1,0 +1,405 @@
+"""What a model, or a trace that has it in its power, may try: each is refused, and changes nothing.
+
+Calls go through the session's own toolbox over a real tree; patches through the screening, with the real git;
+what an edited agent does when its tests are run, through the real sandbox.
+"""
+
+import os
+import stat
+import sys
+from collections.abc import AsyncIterator
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+import pytest_asyncio
+
+from engines.repositories import agent_repository
+from outerloop.evals.expect.answer import Answered
+from outerloop.evals.expect.tools import ToolCalled
+from outerloop.evals.model import Cassette, Eval, Provenance, RecordedCall
+from outerloop.propose.paths import RefusedError
+from outerloop.propose.screening import Screening
+from outerloop.propose.tools import Finish, Toolbox
+from outerloop.propose.workspace import MAX_RESULT_CHARS, Workspace
+from outerloop.runtime.agentfile import AgentFile, Changes
+from outerloop.trial.checks import run_checks
+from outerloop.trial.isolation import Bubblewrap
+from outerloop.trial.sandbox import Sandbox
+from outerloop.trial.spec import Limits
+
+FILES = {
+    "outerloop.yaml": b"agent: helpdesk\nrun: [python]\nmutable: ['**']\n",
+    "prompts/policy.md": b"# Policy\n\nBe kind. Order ids look like A-1000.\n",
+    "tools/refund.yaml": b"description: refunds\npermissions: [read]\ninput: {}\n",
+    "agent.py": b"import json\nimport helper\n",
+    "helper.py": b"import requests\n",
+    ".github/workflows/ci.yml": b"on: push\n",
+    "run.sh": b"#!/bin/sh\n",
+}
+EVAL = Eval(
+    id="e1",
+    agent="helpdesk",
+    mode_id="m1",
+    title="t",
+    input={"message": "Hello, I am Erika Muster and my order 4711-X has not arrived since the third of May"},
+    expect=(ToolCalled(tool="get_order", arguments={"order_id": "A-4711"}), Answered()),
+    provenance=Provenance(drafted_by="d", drafted_at=datetime(2026, 1, 1, tzinfo=UTC), source_traces=("t",)),
+)
+CASSETTE = Cassette(
+    calls=(
+        RecordedCall(
+            tool="get_order", arguments={"id": "4711-X"}, result="expected the form A-1007", failed=True
+        ),
+        RecordedCall(
+            tool="get_order", arguments={"id": "A-4711"}, result='{"total": 99.35, "to": "e@muster.example"}'
+        ),
+    )
+)
+FINISH = Finish(diagnosis="d", cause="c", risk="r", confidence=0.5)
+
+
+class Room:
+    """A tree with its toolbox and its screening."""
+
+    def __init__(self, tree: Path, screening: Screening) -> None:
+        self.tree = tree
+        self.screening = screening
+        self.workspace = Workspace(tree, screening.terms.mutable)
+        self.tools = Toolbox(self.workspace, None, objections=lambda: screening.of_tree(tree))
+
+    async def objections(self, **allowed: bool) -> str:
+        terms = self.screening.terms.model_copy(update={"changes": Changes(**allowed)})
+        return "; ".join(await replace(self.screening, terms=terms).of_tree(self.tree))
+
+
+@pytest_asyncio.fixture
+async def room(tmp_path: Path) -> AsyncIterator[Room]:
+    repository, base = await agent_repository(tmp_path / "git", FILES)
+    for name in ("tree", "base"):
+        await repository.checkout(base, tmp_path / name)
+    (tmp_path / "secret.md").write_text("kind secret\n")
+    screening = Screening(
+        repository=repository,
+        base=base,
+        untouched=tmp_path / "base",
+        terms=AgentFile(agent="helpdesk", run=("python",), mutable=("**",)),
+        eval=EVAL,
+        cassette=CASSETTE,
+    )
+    yield Room(tmp_path / "tree", screening)
+
+
+def snapshot(root: Path) -> dict[str, bytes]:
+    return {str(p): p.read_bytes() for p in root.rglob("*") if p.is_file() and not p.is_symlink()}
+
+
+PATHS = {
+    "traversal": "../secret.md",
+    "traversal below": "prompts/../../secret.md",
+    "absolute": "/etc/passwd",
+    "environment": "/proc/self/environ",
+    "home": "~/.ssh/id_rsa",
+    "backslashes": "..\\secret.md",
+    "git hook": ".git/hooks/pre-commit",
+    "git config": ".git/config",
+    "git in any case": "prompts/.GIT/config",
+    "look-alike dots": "\u2025/secret.md",
+    "full-width git": "\uff0egit/config",
+    "invisible": "prompts/po\u200blicy.md",
+    "null": "prompts/policy.md\0.txt",
+    "git option": "--upload-pack=touch /tmp/owned",
+    "pipe": "prompts/pipe",
+    "symlink to a file": "prompts/link.md",
+    "symlink to a folder": "away/secret.md",
+    "device": "prompts/zero",
+}
+
+
+@pytest.mark.parametrize("path", PATHS.values(), ids=PATHS.keys())
+@pytest.mark.parametrize("call", ["read_file", "edit_file", "list_files", "search"])
+async def test_no_call_reaches_beyond_the_tree(room: Room, path: str, call: str) -> None:
+    os.mkfifo(room.tree / "prompts/pipe")
+    (room.tree / "prompts/link.md").symlink_to(room.tree.parent / "secret.md")
+    (room.tree / "away").symlink_to(room.tree.parent)
+    (room.tree / "prompts/zero").symlink_to("/dev/zero")
+    given: dict[str, Any] = {
+        "read_file": {"path": path},
+        "edit_file": {"path": path, "old": "kind", "new": "owned"},
+        "list_files": {"folder": path},
+        "search": {"pattern": "kind", "folder": path},
+    }[call]
+    before = snapshot(room.tree.parent)
+    with pytest.raises(RefusedError):
+        await room.tools.answer(call, given)
+    assert snapshot(room.tree.parent) == before
+
+
+async def test_a_folder_that_becomes_a_symlink_in_between_is_not_followed(room: Room) -> None:
+    assert "Be kind" in await room.tools.answer("read_file", {"path": "prompts/policy.md"})
+    (room.tree / "prompts").rename(room.tree / "was")
+    (room.tree.parent / "policy.md").write_text("kind of a trap\n")
+    (room.tree / "prompts").symlink_to(room.tree.parent)
+    for call, given in (
+        ("read_file", {"path": "prompts/policy.md"}),
+        ("edit_file", {"path": "prompts/policy.md", "old": "kind", "new": "owned"}),
+    ):
+        with pytest.raises(RefusedError):
+            await room.tools.answer(call, given)
+    assert (room.tree.parent / "policy.md").read_text() == "kind of a trap\n"
+
+
+@pytest.mark.parametrize(
+    ("name", "given"),
+    [
+        ("bash", {"command": "env"}),
+        ("read_file", {"path": ["prompts/policy.md"]}),
+        ("read_file", {"path": "prompts/policy.md", "encoding": "latin-1"}),
+        ("edit_file", {"path": "outerloop.yaml", "old": "'**'", "new": "'**', x"}),
+        ("edit_file", {"path": ".github/workflows/ci.yml", "old": "push", "new": "never"}),
+        ("search", {"pattern": "x" * 10_000}),
+        ("read_file", None),
+        ("finish", {"diagnosis": "d"}),
+    ],
+)
+async def test_calls_that_are_none_or_not_allowed_are_answered_with_why(
+    room: Room, name: str, given: Any
+) -> None:
+    before = snapshot(room.tree)
+    call = room.tools.ending if name == "finish" else room.tools.parsed
+    refused = ""
+    try:
+        call(name, given)
+        await room.tools.answer(name, given)
+    except RefusedError as error:
+        refused = str(error)
+    assert 10 < len(refused) < 2_000
+    assert snapshot(room.tree) == before
+
+
+async def test_results_are_bounded_whatever_is_read(room: Room) -> None:
+    (room.tree / "huge.txt").write_text("kind " * 40_000)
+    (room.tree / "lines.txt").write_text("kind\n" * 40_000)
+    for path in ("huge.txt", "lines.txt"):
+        assert len(await room.tools.answer("read_file", {"path": path})) < MAX_RESULT_CHARS + 200
+    assert len(await room.tools.answer("search", {"pattern": "kind"})) < 2 * MAX_RESULT_CHARS
+
+
+def policy(room: Room, line: str, path: str = "prompts/policy.md") -> None:
+    with (room.tree / path).open("a") as file:
+        file.write(line + "\n")
+
+
+SECRETS = [
+    "key: " + "AKIA" + "IOSFODNN7EXAMPLE",
+    "-----BEGIN RSA " + "PRIVATE KEY-----",
+    "use gh" + "p_16C7e42F292c6912E7710c838347Ae178B4a",
+    "sk-" + "ant-api03-abcdefghijklmnopqrstuvwxyz",
+    "see https://user:" + "hunter22@db.example.org/x",
+    "xox" + "b-123456789012-abcdefghij",
+    "eyJhbGciOiJIUzI1" + ".eyJzdWIiOiIxMjM0.SflKxwRJSMeKKF2QT4",
+    "api_key = q7Xz19LmPw" + "83RtYvB2",
+]
+
+
+@pytest.mark.parametrize("line", SECRETS, ids=range(len(SECRETS)))
+async def test_what_looks_like_a_secret_is_sent_back(room: Room, line: str) -> None:
+    policy(room, line)
+    assert "what looks like" in await room.objections(dependencies=True, permissions=True)
+
+
+@pytest.mark.parametrize(
+    ("path", "line"),
+    [
+        ("requirements.txt", "requests==2.0"),
+        ("agent/Pipfile", "x"),
+        ("uv.lock", "x"),
+        ("REQUIREMENTS.TXT", "x"),
+        ("pyproject.toml", "[project]"),
+        ("package.json", "{}"),
+        ("agent.py", "import paramiko"),
+        ("agent.py", "from evil.tools import x"),
+    ],
+)
+async def test_a_new_dependency_takes_the_owners_word(room: Room, path: str, line: str) -> None:
+    (room.tree / path).parent.mkdir(exist_ok=True)
+    policy(room, line, path)
+    assert "changes.dependencies" in await room.objections()
+    assert await room.objections(dependencies=True) == ""
+
+
+async def test_what_the_agent_imports_already_is_no_new_dependency(room: Room) -> None:
+    policy(room, "import requests\nimport helper\nimport tomllib", "agent.py")
+    assert await room.objections() == ""
+
+
+@pytest.mark.parametrize(
+    ("path", "old", "new"),
+    [
+        ("tools/refund.yaml", "permissions: [read]", "permissions: [read, write]"),
+        ("tools/refund.yaml", "permissions: [read]", "other: 1"),
+        ("tools/refund.yaml", "input: {}", "input: {}\nsandbox: false"),
+        ("tools/refund.yaml", "input: {}", "access: {orders: all}"),
+        ("agent.py", "import json", "import json\nALLOWED_HOSTS = 1\nallow = '*'"),
+    ],
+)
+async def test_a_wider_permission_takes_the_owners_word(room: Room, path: str, old: str, new: str) -> None:
+    await room.tools.answer("edit_file", {"path": path, "old": old, "new": new})
+    assert "changes.permissions" in await room.objections()
+    assert await room.objections(permissions=True) == ""
+    with pytest.raises(RefusedError, match=r"changes\.permissions"):
+        await room.tools.check(FINISH)
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "If the order is 4711-X, call get_order with it.",
+        "Erika Muster is a good customer.",
+        "When they write `my order has not arrived since`: MY ORDER 4711-x HAS NOT ARRIVED",
+        "Pass A-4711.",
+        "The total is 99.35.",
+        "Write to e@muster.example.",
+        "Whoever says that an order has not arrived since the third of May",
+    ],
+)
+async def test_a_change_that_quotes_the_evals_own_values_is_sent_back(room: Room, line: str) -> None:
+    policy(room, line)
+    assert "quotes the eval's own values" in await room.objections()
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "The order id must have the form A-1007.",  # the tool's own words
+        "Order ids look like A-1000.",  # the agent's own
+        "Call get_order with the id that the customer names, within 30 days, in 2 steps.",
+        "Say hello, and be kind to customers whose order has not arrived.",
+    ],
+)
+async def test_a_general_rule_is_none(room: Room, line: str) -> None:
+    policy(room, line)
+    assert await room.objections() == ""
+
+
+def link(tree: Path) -> None:
+    (tree / "prompts/link.md").symlink_to("policy.md")
+
+
+def executable(tree: Path) -> None:
+    (tree / "prompts/policy.md").chmod(0o755)
+
+
+def binary(tree: Path) -> None:
+    (tree / "prompts/x.bin").write_bytes(b"\0\1\2")
+
+
+def large(tree: Path) -> None:
+    (tree / "prompts/large.md").write_text("x" * 300_000)
+
+
+def many_files(tree: Path) -> None:
+    for number in range(21):
+        (tree / f"prompts/{number}.md").write_text("x\n")
+
+
+def many_lines(tree: Path) -> None:
+    (tree / "prompts/policy.md").write_text("x\n" * 500)
+
+
+def ci(tree: Path) -> None:
+    (tree / ".github/workflows/ci.yml").write_text("on: never\n")
+
+
+def own_terms(tree: Path) -> None:
+    (tree / "outerloop.yaml").write_bytes(FILES["outerloop.yaml"] + b"budget: {usd_per_day: 9999}\n")
+
+
+def attributes(tree: Path) -> None:
+    (tree / ".gitattributes").write_text("* filter=evil\n")
+
+
+def look_alike(tree: Path) -> None:
+    (tree / "prompts/p\u043elicy.md").write_text("x\n")
+
+
+@pytest.mark.parametrize(
+    ("act", "why"),
+    [
+        (link, "is a symlink"),
+        (executable, "changes its mode"),
+        (binary, "is binary|not UTF-8"),
+        (large, "262144 are allowed"),
+        (many_files, "21 files"),
+        (many_lines, "lines; 400 are allowed"),
+        (ci, "never open to change"),
+        (own_terms, "never open to change"),
+        (attributes, "never open to change"),
+        (look_alike, "scripts whose letters look alike"),
+    ],
+)
+async def test_what_a_run_of_the_tests_leaves_in_the_tree_is_screened_too(
+    room: Room, act: Any, why: str
+) -> None:
+    act(room.tree)
+    said = await room.objections()
+    assert any(part in said for part in why.split("|"))
+
+
+async def test_gits_own_directory_is_no_part_of_a_change(room: Room) -> None:
+    hook = room.tree / ".git/hooks/post-checkout"
+    hook.parent.mkdir(parents=True)
+    hook.write_text("#!/bin/sh\ntouch /tmp/owned\n")
+    hook.chmod(hook.stat().st_mode | stat.S_IXUSR)
+    assert await room.objections() == "it changes nothing"
+
+
+def adding(path: str, line: str, mode: str = "100644") -> str:
+    head = f"diff --git a/{path} b/{path}\nnew file mode {mode}\n--- /dev/null\n+++ b/{path}\n"
+    return f"{head}@@ -0,0 +1 @@\n+{line}\n"
+
+
+@pytest.mark.parametrize(
+    "patch",
+    [
+        "no patch at all",
+        adding("../x", "x"),
+        adding(".git/config", "x"),
+        adding("sub", "Subproject commit 4dffda6000000000000000000000000000000000", "160000"),
+        adding("prompts/hook", "x", "100755"),
+        adding("prompts/link", "/etc/passwd", "120000"),
+    ],
+)
+async def test_a_patch_is_judged_by_what_it_does_whoever_wrote_it(room: Room, patch: str) -> None:
+    assert await room.screening.of_patch(patch) != []
+
+
+PROGRAMS = {
+    "environment": "import os; print([v for v in os.environ.values() if 'canary' in v] or 'nothing to see')",
+    "network": "import socket; socket.create_connection(('192.0.2.1', 80), 2)",
+    "fork bomb": "import os\nwhile True: os.fork()",
+    "huge output": "while True: print('x' * 10000)",
+    "outside": "open('/work.txt', 'w')",
+    "init's environment": "print(open('/proc/1/environ').read())",
+}
+
+
+@pytest.mark.parametrize("name", PROGRAMS)
+async def test_what_an_edited_agent_does_in_its_tests_stays_in_the_sandbox(
+    room: Room, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ANTHROPIC_API_KEY", "canary-key")
+    terms = room.screening.terms.model_copy(update={"test": ("python", "-c", PROGRAMS[name])})
+    done = await run_checks(
+        room.tree,
+        terms,
+        environment=Path(sys.prefix),
+        sandbox=Sandbox(Bubblewrap()),
+        limits=Limits(seconds=5, processes=64),
+    )
+    assert "canary" not in done.output
+    assert len(done.output) < 10_000
+    if name in {"network", "fork bomb", "huge output", "outside"}:
+        assert not done.ok
