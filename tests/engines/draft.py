@@ -12,10 +12,11 @@ from outerloop.runtime.clickhouse import ClickHouse
 from outerloop.runtime.delivery import Handler
 from outerloop.runtime.envelope import Delivery, stable_id
 from outerloop.runtime.topics import topic_of
-from outerloop.store import spans, verdicts
+from outerloop.store import verdicts
 from outerloop.store.verdicts import Verdict
 from outerloop.trace.otlp import spans_of
 from outerloop.triage.core.signals import signals_of
+from rows import insert as insert_spans
 
 NOW = datetime.now(UTC)
 
@@ -57,7 +58,7 @@ async def record_runs(db: ClickHouse, runs: Sequence[ExportTraceServiceRequest],
     """Store runs as failures of a mode, or ("") as healthy ones."""
     for exported in runs:
         trace = samples.trace(exported)
-        await spans.insert(db, spans_of(exported), NOW)
+        await insert_spans(db, spans_of(exported), NOW)
         signs = signals_of(trace, []) if mode else ()
         verdict = Verdict(trace.agent, "1", trace.trace_id, bool(mode), mode, "", signs, "x", NOW, NOW)
         await verdicts.insert(db, [verdict])

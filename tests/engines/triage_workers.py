@@ -18,10 +18,10 @@ from outerloop.runtime.bus import Bus
 from outerloop.runtime.clickhouse import ClickHouse
 from outerloop.runtime.settings import Settings
 from outerloop.runtime.topics import dead_letter_topic, topic_of, topics
-from outerloop.store import spans
 from outerloop.store.migrate import migrate
 from outerloop.trace.otlp import spans_of
 from outerloop.triage import app
+from rows import insert as insert_spans
 
 T = TypeVar("T")
 M = TypeVar("M", bound=Message)
@@ -39,7 +39,7 @@ class Workers:
     async def store(self, runs: Sequence[ExportTraceServiceRequest]) -> list[str]:
         """Store runs as ingest would; their trace ids."""
         found = [span for run in runs for span in spans_of(run)]
-        await spans.insert(self.db, found, datetime.now(UTC))
+        await insert_spans(self.db, found, datetime.now(UTC))
         return list(dict.fromkeys(span.trace_id for span in found))
 
     async def settle(self, trace_ids: Sequence[str], revision: str = "1") -> None:

@@ -47,6 +47,7 @@ from outerloop.store.verdicts import Verdict
 from outerloop.trace.evaluation import evaluations_of
 from outerloop.trace.otlp import spans_of
 from outerloop.trace.signal import Signal
+from rows import insert as insert_spans
 from unit.test_contracts import EXAMPLES
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -102,7 +103,7 @@ async def test_a_trace_comes_back_as_it_was(db: ClickHouse) -> None:
     sent.events.add(time_unix_nano=samples.BEGAN + 1, name="e", attributes=samples.attributes(k="v"))
     sent.events.add(time_unix_nano=samples.BEGAN + 2, name="f")
     trace = samples.trace(exported)
-    await spans.insert(db, trace.spans, NOW)
+    await insert_spans(db, trace.spans, NOW)
     found = await spans.traces(db, [trace.trace_id, "0" * 32])
     assert list(found) == [trace.trace_id]
     assert list(found[trace.trace_id].spans) == list(trace.spans)
@@ -111,7 +112,7 @@ async def test_a_trace_comes_back_as_it_was(db: ClickHouse) -> None:
 async def test_a_span_that_comes_twice_is_one(db: ClickHouse) -> None:
     found = spans_of(samples.run(2, "Hi", samples.Call("get")))
     for _ in range(2):
-        await spans.insert(db, found, NOW)
+        await insert_spans(db, found, NOW)
     trace_id = samples.trace_id(2)
     assert len((await spans.traces(db, [trace_id]))[trace_id].spans) == 3
     (summary,) = await settlements.summaries(db, [trace_id])
@@ -141,19 +142,19 @@ async def test_a_revision_changes_with_what_is_known(db: ClickHouse) -> None:
         return summary
 
     times = [NOW + timedelta(seconds=n) for n in range(4)]
-    await spans.insert(db, late, times[0])
+    await insert_spans(db, late, times[0])
     assert (await settlements.unsettled(db, 2))[trace_id] is False
-    await spans.insert(db, [root], times[0])
+    await insert_spans(db, [root], times[0])
     assert (await settlements.unsettled(db, 2))[trace_id] is True
     first = await settle(times[0])
-    await spans.insert(db, [replace(root, span_id="f" * 16, parent_span_id=root.span_id)], times[1])
+    await insert_spans(db, [replace(root, span_id="f" * 16, parent_span_id=root.span_id)], times[1])
     second = await settle(times[1])
     await evaluations.insert(db, evaluations_of(samples.evaluation(4, "quality", "fail")), times[2])
     third = await settle(times[2])
     await evaluations.insert(db, evaluations_of(samples.evaluation(4, "quality", "pass")), times[3])
     fourth = await settle(times[3])
     assert len({s.revision for s in (first, second, third, fourth)}) == 4
-    await spans.insert(db, [root], times[3])  # a redelivery adds nothing
+    await insert_spans(db, [root], times[3])  # a redelivery adds nothing
     (again,) = await settlements.summaries(db, [trace_id])
     assert again.revision == fourth.revision
 
@@ -514,7 +515,7 @@ async def test_spans_of_many_months_are_stored(db: ClickHouse) -> None:
     (root,) = spans_of(samples.request(samples.span(8, 0, "x")))
     month = 31 * 24 * 3600 * samples.NS
     many = [replace(root, span_id=f"{n:016x}", start_ns=n * month, end_ns=n * month) for n in range(1, 150)]
-    await spans.insert(db, many, NOW)
+    await insert_spans(db, many, NOW)
     assert len((await spans.traces(db, [root.trace_id]))[root.trace_id].spans) == 149
 
 

@@ -46,7 +46,7 @@ from outerloop.runtime.clickhouse import ClickHouse
 from outerloop.runtime.envelope import Delivery
 from outerloop.runtime.git import RefUpdate, Repository
 from outerloop.runtime.topics import topic_of
-from outerloop.store import decisions, evaluations, modes, releases, spans, trials, verdicts
+from outerloop.store import decisions, evaluations, modes, releases, trials, verdicts
 from outerloop.store.migrate import migrate
 from outerloop.store.trials import TrialRecord
 from outerloop.store.verdicts import Verdict
@@ -54,6 +54,7 @@ from outerloop.trace.evaluation import Evaluation
 from outerloop.trace.model import Span
 from outerloop.triage.app import Triage
 from outerloop.triage.settings import TriageSettings
+from rows import insert as insert_spans
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -141,7 +142,7 @@ class Production:
             if row.failed or load
         ]
         if stored:
-            await spans.insert(self.db, stored, datetime.now(UTC))
+            await insert_spans(self.db, stored, datetime.now(UTC))
 
     async def release(
         self, at: datetime, *, mode: str = OWN, eval_id: str = "e1", rule: int = 18, patch: str = ""

@@ -296,14 +296,6 @@ def test_a_time_that_cannot_be_stored_costs_its_span(of_event: bool) -> None:  #
     costs_one_span(request, "time", "less than 2^63 ns")
 
 
-@pytest.mark.parametrize("tokens", ["9" * 5000, str(2**64)], ids=["endless", "large"])
-def test_a_number_of_tokens_that_is_none_costs_its_span(tokens: str) -> None:
-    request = ExportTraceServiceRequest.FromString(RUN.SerializeToString())
-    said = samples.attributes(gen_ai__usage__input_tokens=tokens)
-    request.resource_spans[0].scope_spans[0].spans[1].attributes.extend(said)
-    costs_one_span(request, "tokens", "a number of tokens")
-
-
 @pytest.mark.parametrize(
     "payload",
     [

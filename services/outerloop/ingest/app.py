@@ -1,11 +1,11 @@
 """Wiring of ingest: Kafka records in, rows out, settled traces announced."""
 
 import asyncio
+import hashlib
 import logging
 import time
 from collections.abc import Sequence
 from datetime import UTC, datetime
-from itertools import chain
 
 from outerloop.contracts.v1.trace_pb2 import TraceSettled
 from outerloop.ingest.cleaning import Cleaner
@@ -21,7 +21,8 @@ from outerloop.runtime.service import Background
 from outerloop.runtime.topics import OTLP_LOGS, OTLP_SPANS
 from outerloop.store import evaluations, settlements, spans
 from outerloop.trace.evaluation import read_evaluations
-from outerloop.trace.otlp import Refusal, decode_logs, decode_traces, read_spans
+from outerloop.trace.otlp import Refusal, decode_logs
+from outerloop.trace.wire import Checked, check_traces, delimited
 
 log = logging.getLogger(__name__)
 
@@ -29,6 +30,8 @@ SETTINGS = IngestSettings
 CONSUMES = (OTLP_SPANS, OTLP_LOGS)
 TICK_SECONDS = 0.5
 _AT_A_TIME = 1000
+# Of one insert: enough for its fixed cost to vanish, little enough to stand in memory a few times over.
+_BYTES_AT_A_TIME = 32 * 1024 * 1024
 
 
 class Ingest:
@@ -45,28 +48,39 @@ class Ingest:
 
     async def store(self, batch: Sequence[Delivery]) -> None:
         """Store the spans and evaluation results of these records; an invalid one costs only itself."""
-        values = [(d, d.value) for d in batch if d.value]
-        traces = [
-            (d, *read_spans(decode_traces(self._cleaner.traces(v))))
-            for d, v in values
-            if d.topic == OTLP_SPANS
-        ]
-        logs = [
-            (d, *read_evaluations(decode_logs(self._cleaner.logs(v))))
-            for d, v in values
-            if d.topic == OTLP_LOGS
-        ]
-        found = [span for _, spans_of_record, _ in traces for span in spans_of_record]
-        results = [result for _, results_of_record, _ in logs for result in results_of_record]
-        stored_at = datetime.now(UTC)
-        await spans.insert(self._db, found, stored_at)
-        await evaluations.insert(self._db, results, stored_at)
-        metrics.SPANS.inc(len(found))
-        for delivery, _, refused in chain(traces, logs):
+        await self._store_spans([d for d in batch if d.topic == OTLP_SPANS and d.value])
+        await self._store_logs([d for d in batch if d.topic == OTLP_LOGS and d.value])
+
+    async def _store_spans(self, batch: Sequence[Delivery]) -> None:
+        part: list[tuple[Delivery, Checked]] = []
+        size = 0
+        for delivery in batch:
+            checked = check_traces(self._cleaner.traces(delivery.value or b""))
+            part.append((delivery, checked))
+            size += len(checked.payload)
+            if size >= _BYTES_AT_A_TIME:
+                await self._insert(part)
+                part, size = [], 0
+        await self._insert(part)
+
+    async def _insert(self, part: Sequence[tuple[Delivery, Checked]]) -> None:
+        exports = [checked.payload for _, checked in part if checked.payload]
+        if exports:
+            await spans.store(self._db, delimited(exports), _token(part))
+        now = time.monotonic()
+        for delivery, checked in part:
+            metrics.SPANS.inc(len(checked.seen))
+            _tell(delivery, checked.refused)
+            for trace_id, rooted in checked.seen:
+                self._tracker.seen(trace_id.hex(), rooted=rooted, now=now)
+
+    async def _store_logs(self, batch: Sequence[Delivery]) -> None:
+        read = [(d, *read_evaluations(decode_logs(self._cleaner.logs(d.value or b"")))) for d in batch]
+        results = [result for _, results_of_record, _ in read for result in results_of_record]
+        await evaluations.insert(self._db, results, datetime.now(UTC))
+        for delivery, _, refused in read:
             _tell(delivery, refused)
         now = time.monotonic()
-        for span in found:
-            self._tracker.seen(span.trace_id, rooted=not span.parent_span_id, now=now)
         for result in results:
             # A result may come long after its trace was settled, and alone: it need not wait for a root.
             self._tracker.seen(result.trace_id, rooted=True, now=now)
@@ -122,6 +136,14 @@ def _tell(delivery: Delivery, refused: Sequence[Refusal]) -> None:
         metrics.REFUSED.labels(refusal.reason).inc()
     if refused:
         log.warning("%d left out of %s, the first: %s", len(refused), delivery, refused[0].what)
+
+
+def _token(part: Sequence[tuple[Delivery, Checked]]) -> str:
+    """Names what an insert holds: the same records with the same spans. Offsets alone may begin anew."""
+    name = hashlib.blake2b(digest_size=16)
+    for delivery, checked in part:
+        name.update(str(delivery).encode() + checked.span_ids)
+    return name.hexdigest()
 
 
 def _settled(summary: settlements.Summary) -> TraceSettled:

@@ -86,6 +86,15 @@ class ClickHouse:
                 table, [list(r.values()) for r in rows], column_names=columns, settings=settings
             )
 
+    async def insert_raw(
+        self, table: str, data: bytes, form: str, *, token: str = "", **settings: str | int
+    ) -> None:
+        """Insert bytes that ClickHouse parses by itself, in one of its formats; otherwise as `insert`."""
+        client = await self._connected()
+        said: dict[str, Any] = _INSERT | settings | ({"insert_deduplication_token": token} if token else {})
+        with self._errors():
+            await client.raw_insert(table, insert_block=data, settings=said, fmt=form)
+
     async def close(self) -> None:
         """Close the connections."""
         if self._client is not None:

@@ -29,7 +29,8 @@ class Span:
 
     Ids are lower-case hex (32 and 16 digits; `parent_span_id` is "" at a root); times are Unix
     nanoseconds. Attribute values are strings as they came; any other AnyValue is its JSON.
-    What a dialect does not say is "" or 0. `arguments`, `result`, `input` and `output` are JSON texts.
+    What a dialect does not say is "" or 0; `cost` is in US dollars. `arguments`, `result`, `input` and
+    `output` are JSON texts.
     """
 
     trace_id: str
@@ -61,6 +62,10 @@ class Span:
     output: str = ""
     input_tokens: int = 0
     output_tokens: int = 0
+    cache_read_tokens: int = 0
+    cache_write_tokens: int = 0
+    reasoning_tokens: int = 0
+    cost: float = 0.0
     error_type: str = ""
 
     @property

@@ -15,20 +15,20 @@ from google.protobuf import json_format
 from google.protobuf.message import DecodeError, Message
 from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceRequest
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
-from opentelemetry.proto.common.v1.common_pb2 import AnyValue, KeyValue
+from opentelemetry.proto.common.v1.common_pb2 import KeyValue
 from opentelemetry.proto.trace.v1 import trace_pb2
 
 from outerloop.runtime.errors import PoisonError
-from outerloop.trace.dialects import understand
 from outerloop.trace.model import Event, Span
+from outerloop.trace.text import text_of_value
+from outerloop.trace.understand import understand
 
 TRACE_ID_BYTES = 16
 SPAN_ID_BYTES = 8
 # What a signed 64-bit number of nanoseconds can hold, which is what times are stored in: the year 2262.
 MOST_NS = 2**63 - 1
-_MOST_TOKENS = 2**64 - 1
-_STATUS = {0: "Unset", 1: "Ok", 2: "Error"}
-_KIND = {0: "Unspecified", 1: "Internal", 2: "Server", 3: "Client", 4: "Producer", 5: "Consumer"}
+STATUSES = {0: "Unset", 1: "Ok", 2: "Error"}
+KINDS = {0: "Unspecified", 1: "Internal", 2: "Server", 3: "Client", 4: "Producer", 5: "Consumer"}
 _VARINT_BITS = 63
 M = TypeVar("M", bound=Message)
 # A brace alone does not tell: protobuf begins with a newline (the tag of its first field), and a brace
@@ -96,8 +96,11 @@ def read_spans(request: ExportTraceServiceRequest) -> tuple[list[Span], list[Ref
 
 
 def attributes_of(pairs: Iterable[KeyValue]) -> dict[str, str]:
-    """Attributes as text: a string as it is, any other value as its JSON."""
-    return {pair.key: _text(pair.value) for pair in pairs}
+    """Attributes as text (see trace.text); of two with one key the first."""
+    attributes: dict[str, str] = {}
+    for pair in pairs:
+        attributes.setdefault(pair.key, text_of_value(pair.value))
+    return attributes
 
 
 def hex_id(value: bytes, length: int, what: str) -> str:
@@ -175,23 +178,31 @@ def _ids_to_base64(value: Any) -> Any:
     }
 
 
+def check_span(span: trace_pb2.Span) -> None:
+    """Look whether a span can be stored.
+
+    Raises:
+        InvalidError: when it cannot.
+    """
+    hex_id(span.trace_id, TRACE_ID_BYTES, "trace_id")
+    hex_id(span.span_id, SPAN_ID_BYTES, "span_id")
+    storable(span.start_time_unix_nano)
+    for event in span.events:
+        storable(event.time_unix_nano)
+
+
 def _span(span: trace_pb2.Span, resource: dict[str, str], scope: str, scope_version: str) -> Span:
+    check_span(span)
     attributes = attributes_of(span.attributes)
-    try:
-        understood = understand(attributes, resource)
-    except ValueError as error:  # digits that are no number, or more of them than Python takes
-        raise InvalidError("tokens", f"a number of tokens is none: {error}") from error
-    if any(isinstance(value, int) and value > _MOST_TOKENS for value in understood.values()):
-        raise InvalidError("tokens", "a number of tokens must be less than 2^64")
     return Span(
-        trace_id=hex_id(span.trace_id, TRACE_ID_BYTES, "trace_id"),
-        span_id=hex_id(span.span_id, SPAN_ID_BYTES, "span_id"),
+        trace_id=span.trace_id.hex(),
+        span_id=span.span_id.hex(),
         parent_span_id=span.parent_span_id.hex() if any(span.parent_span_id) else "",
         name=span.name,
-        kind=_KIND.get(span.kind, "Unspecified"),
-        start_ns=storable(span.start_time_unix_nano),
-        end_ns=span.end_time_unix_nano,
-        status=_STATUS.get(span.status.code, "Unset"),
+        kind=KINDS.get(span.kind, str(span.kind)),
+        start_ns=span.start_time_unix_nano,
+        end_ns=max(span.start_time_unix_nano, span.end_time_unix_nano),
+        status=STATUSES.get(span.status.code, str(span.status.code)),
         status_message=span.status.message,
         trace_state=span.trace_state,
         service=resource.get("service.name", ""),
@@ -199,27 +210,6 @@ def _span(span: trace_pb2.Span, resource: dict[str, str], scope: str, scope_vers
         scope_version=scope_version,
         attributes=attributes,
         resource=resource,
-        events=tuple(
-            Event(storable(e.time_unix_nano), e.name, attributes_of(e.attributes)) for e in span.events
-        ),
-        **understood,  # type: ignore[arg-type]  # the table's keys are Span's fields
+        events=tuple(Event(e.time_unix_nano, e.name, attributes_of(e.attributes)) for e in span.events),
+        **understand(attributes, resource),  # type: ignore[arg-type]  # the table's keys are Span's fields
     )
-
-
-def _text(value: AnyValue) -> str:
-    if value.WhichOneof("value") == "string_value":
-        return value.string_value
-    return json.dumps(_plain(value), ensure_ascii=False, separators=(",", ":"))
-
-
-def _plain(value: AnyValue) -> Any:
-    arm = value.WhichOneof("value")
-    if arm is None:
-        return None
-    if arm == "array_value":
-        return [_plain(item) for item in value.array_value.values]
-    if arm == "kvlist_value":
-        return {pair.key: _plain(pair.value) for pair in value.kvlist_value.values}
-    if arm == "bytes_value":
-        return base64.b64encode(value.bytes_value).decode()
-    return getattr(value, arm)

@@ -1,0 +1,170 @@
+"""The table of dialects (trace/dialects.py) as SQL: what the columns of otel_traces are made of.
+
+A column that is asked by, and small, is a DEFAULT: made when a span is stored, whoever inserts it. Content
+(messages, arguments, results) is an ALIAS: it stands in SpanAttributes already, and a second copy would
+double the disk.
+"""
+
+from collections.abc import Iterable
+
+from outerloop.trace.dialects import (
+    COST,
+    COSTS,
+    COUNT,
+    COUNTS,
+    ERROR,
+    ERROR_LEVEL,
+    FIELDS,
+    INDEXED,
+    KIND_NAMES,
+    KINDS,
+    NUMBER,
+    PLAIN_INPUT,
+    PLAIN_OUTPUT,
+    TOOL_ENTITY,
+    Indexed,
+)
+
+# Column of otel_traces -> field of Span.
+DEFAULTS = {
+    "Operation": "operation",
+    "AgentName": "agent",
+    "AgentVersion": "agent_version",
+    "SessionId": "session_id",
+    "Provider": "provider",
+    "Model": "model",
+    "ToolName": "tool",
+    "ErrorType": "error_type",
+    "InputTokens": "input_tokens",
+    "OutputTokens": "output_tokens",
+    "CacheReadTokens": "cache_read_tokens",
+    "CacheWriteTokens": "cache_write_tokens",
+    "ReasoningTokens": "reasoning_tokens",
+    "Cost": "cost",
+}
+ALIASES = {
+    "ToolArguments": "arguments",
+    "ToolResult": "result",
+    "Input": "input",
+    "Output": "output",
+}
+_MAP = "SpanAttributes"
+_TYPES = {"session_id": "String", "cost": "Float64"} | dict.fromkeys(COUNTS, "UInt64")
+_CODECS = {"SessionId": "ZSTD(1)", "Cost": "ZSTD(1)"}
+
+
+def columns() -> list[str]:
+    """The columns that the dialects fill; harmless to repeat."""
+    kinds = {c: _TYPES.get(field, "LowCardinality(String)") for c, field in DEFAULTS.items()}
+    codecs = {c: "T64, ZSTD(1)" if kind == "UInt64" else _CODECS.get(c, "") for c, kind in kinds.items()}
+    declared = [
+        f"{c} {kinds[c]} DEFAULT {_default(field)}" + (f" CODEC({codecs[c]})" if codecs[c] else "")
+        for c, field in DEFAULTS.items()
+    ]
+    return [
+        _alter(f"ADD COLUMN IF NOT EXISTS {c} {kind}" for c, kind in kinds.items()),
+        _alter(f"MODIFY COLUMN {column}" for column in declared),
+        # What was stored in such a column stands in SpanAttributes as well, so nothing is lost.
+        _alter(f"DROP COLUMN IF EXISTS {c}" for c in ALIASES),
+        _alter(f"ADD COLUMN {c} String ALIAS {_alias(field)}" for c, field in ALIASES.items()),
+    ]
+
+
+def json_string(text: str) -> str:
+    """JSON of a text or of an array of texts, with a plain `/` whatever the server's settings say of that."""
+    return f"replaceAll(toJSONString({text}), trim(BOTH '\"' FROM toJSONString('/')), '/')"
+
+
+def _alter(what: Iterable[str]) -> str:
+    return "ALTER TABLE otel_traces\n    " + ",\n    ".join(what)
+
+
+def _default(field: str) -> str:
+    if field in COUNTS:
+        return f"toUInt64OrZero({_looking_like(_first(COUNTS[field]), COUNT)})"
+    if field in COSTS:
+        return f"toFloat64OrZero({_looking_like(_first(COSTS[field]), COST)})"
+    otherwise = {
+        "operation": f"transform(lower({_first(KIND_NAMES)}), {_array(KINDS)}, {_array(KINDS.values())}, '')",
+        "agent": "if(Operation = 'invoke_agent', ResourceAttributes['service.name'], '')",
+        "agent_version": "ResourceAttributes['service.version']",
+        "tool": f"if(Operation = 'execute_tool', {_first(TOOL_ENTITY)}, '')",
+        "error_type": f"if({_value(ERROR_LEVEL)} = {_text(ERROR)}, {_text(ERROR)}, '')",
+    }
+    return _first(FIELDS[field], otherwise.get(field, "''"))
+
+
+def _alias(field: str) -> str:
+    of_tool = field in ("arguments", "result")
+    plain = _first(PLAIN_INPUT if field in ("arguments", "input") else PLAIN_OUTPUT)
+    otherwise = f"if(Operation {'=' if of_tool else '!='} 'execute_tool', {plain}, '')"
+    for dialect in reversed(INDEXED.get(field, ())):
+        nested = _nested(dialect)
+        otherwise = f"if({nested} != '', {nested}, {otherwise})"
+    return _first(FIELDS[field], otherwise)
+
+
+def _first(names: tuple[str, ...], otherwise: str = "''") -> str:
+    return f"multiIf({', '.join(f'{_value(n)} != {_text()}, {_value(n)}' for n in names)}, {otherwise})"
+
+
+def _value(name: str) -> str:
+    name, _, member = name.partition("#")
+    value = f"{_MAP}[{_text(name)}]"
+    return f"JSONExtractRaw({value}, {_text(member)})" if member else value
+
+
+def _looking_like(value: str, pattern: str) -> str:
+    return f"if(match({value}, {_text(pattern)}), {value}, '')"
+
+
+def _nested(dialect: Indexed) -> str:
+    """Flattened messages as GenAI messages, '' where there are none; as trace.understand does it."""
+    base = f"concat({_text(dialect.start)}, toString(i), {_text(dialect.inner)})"
+    content = _at(base, ".content")
+    text = f'concat(\'{{"type":"text","content":\', {json_string("%s")}, \'}}\')'
+    contents = (
+        f"arrayMap(j -> {_at(_item(base, dialect.contents), '')}, {_numbers(_list(base, dialect.contents))})"
+    )
+    texts = f"arrayMap(c -> {text % 'c'}, arrayFilter(c -> c != '', arrayConcat([{content}], {contents})))"
+    call = _item(base, dialect.calls)
+    calls = (
+        'arrayMap(j -> concat(\'{"type":"tool_call","id":\', '
+        f"{json_string(_at(call, '.id'))}, ',\"name\":', {json_string(_at(call, dialect.call_name))}, "
+        f"',\"arguments\":', {json_string(_at(call, dialect.call_arguments))}, '}}'), "
+        f"{_numbers(_list(base, dialect.calls))})"
+    )
+    message = (
+        f"concat('{{\"role\":', {json_string(_at(base, '.role'))}, ',\"parts\":[', "
+        f"arrayStringConcat(arrayConcat({texts}, {calls}), ','), ']}}')"
+    )
+    numbers = _numbers(_text(dialect.start))
+    messages = f"arrayStringConcat(arrayMap(i -> {message}, {numbers}), ',')"
+    return f"if(empty({numbers}), '', concat('[', {messages}, ']'))"
+
+
+def _list(base: str, of: tuple[str, str]) -> str:
+    return f"concat({base}, {_text(of[0])})"
+
+
+def _item(base: str, of: tuple[str, str]) -> str:
+    return f"concat({base}, {_text(of[0])}, toString(j), {_text(of[1])})"
+
+
+def _at(base: str, end: str) -> str:
+    return f"{_MAP}[concat({base}, {_text(end)})]" if end else f"{_MAP}[{base}]"
+
+
+def _numbers(start: str) -> str:
+    rest = f"substring(k, length({start}) + 1)"
+    of_list = f"startsWith(k, {start}) AND match({rest}, {_text(NUMBER)})"
+    keys = f"arrayFilter(k -> {of_list}, CAST(mapKeys({_MAP}), 'Array(String)'))"
+    return f"arraySort(arrayDistinct(arrayMap(k -> toUInt16(extract({rest}, {_text(NUMBER)})), {keys})))"
+
+
+def _array(texts: Iterable[str]) -> str:
+    return f"[{', '.join(map(_text, texts))}]"
+
+
+def _text(text: str = "") -> str:
+    return "'" + text.replace("\\", "\\\\").replace("'", "\\'") + "'"

@@ -1,0 +1,203 @@
+"""OTLP on its way into ClickHouse, which parses it itself: looked through, and passed on byte for byte.
+
+What ClickHouse could not take is found here without a look at single attributes. `_lean` is OTLP's own
+schema in a form in which whatever needs Python lacks a required field, so that upb, which parses 2 million
+spans a second, tells in one call whether there is any. Only then is a request rewritten: invalid spans are
+left out, and a structured value becomes its JSON text beside its own bytes (fields 15 and 16 of
+store/landing.proto).
+"""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from functools import cache
+from typing import Any
+
+from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
+from google.protobuf.message import DecodeError, Message
+from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
+from opentelemetry.proto.common.v1.common_pb2 import AnyValue, KeyValue
+from opentelemetry.proto.trace.v1.trace_pb2 import ResourceSpans, ScopeSpans, Span
+
+from outerloop.trace.otlp import (
+    MOST_NS,
+    SPAN_ID_BYTES,
+    TRACE_ID_BYTES,
+    InvalidError,
+    Refusal,
+    check_span,
+    decode_traces,
+    is_json,
+)
+from outerloop.trace.text import text_of_value
+
+JSON_FIELD, RAW_FIELD = 15, 16  # of AnyValue in store/landing.proto
+_NO_TRACE, _NO_SPAN = bytes(TRACE_ID_BYTES), bytes(SPAN_ID_BYTES)
+_FIELD = descriptor_pb2.FieldDescriptorProto
+_TYPES = {"string": _FIELD.TYPE_STRING, "bytes": _FIELD.TYPE_BYTES, "fixed64": _FIELD.TYPE_FIXED64}
+# Strings are here so that text which is no UTF-8 is refused, the rest because it is looked at.
+_LEAN = """
+Never never=1000!bytes
+Text string_value=1!string
+Texts values=1*Text
+Value string_value=1:string array_value=5:Texts kvlist_value=6:Never json=15:Never raw=16:Never
+Pair key=1:string value=2:Value
+Resource attributes=1*Pair
+Scope name=1:string version=2:string attributes=3*Pair
+Event time_unix_nano=1:fixed64 name=2:string attributes=3*Pair
+Link trace_state=3:string attributes=4*Pair
+Status message=2:string
+Span trace_id=1:bytes span_id=2:bytes trace_state=3:string parent_span_id=4:bytes name=5:string
+ start_time_unix_nano=7:fixed64 attributes=9*Pair events=11*Event links=13*Link status=15:Status
+ScopeSpans scope=1:Scope spans=2*Span schema_url=3:string
+ResourceSpans resource=1:Resource scope_spans=2*ScopeSpans schema_url=3:string
+Export resource_spans=1*ResourceSpans
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Checked:
+    """One record that ClickHouse can take.
+
+    Attributes:
+        payload: an ExportTraceServiceRequest; empty when no span is left.
+        seen: the trace id of every span that is left, and whether the span is its root.
+        span_ids: those of the same spans, one after the other.
+        refused: why the others are left out.
+    """
+
+    payload: bytes
+    seen: list[tuple[bytes, bool]]
+    span_ids: bytes
+    refused: list[Refusal] = field(default_factory=list[Refusal])
+
+
+def check_traces(payload: bytes) -> Checked:
+    """Look through one record, protobuf or JSON.
+
+    Raises:
+        PoisonError: when it is no OTLP.
+    """
+    if is_json(payload):
+        return _rewritten(decode_traces(payload))
+    try:
+        export: Any = _lean().FromString(payload)
+    except DecodeError:
+        return _rewritten(decode_traces(payload))  # it says what is wrong, if anything is
+    spans = [s for group in export.resource_spans for scoped in group.scope_spans for s in scoped.spans]
+    if not export.IsInitialized() or not all(map(_valid, spans)):
+        return _rewritten(decode_traces(payload))
+    return Checked(payload if spans else b"", *_seen(spans))
+
+
+def delimited(payloads: Iterable[bytes]) -> bytes:
+    """Messages in one piece, each after its length as a varint; see otlp.split_delimited."""
+    return b"".join(part for payload in payloads for part in (_varint(len(payload)), payload))
+
+
+def _valid(span: Any) -> bool:
+    trace_id, span_id = span.trace_id, span.span_id
+    return (
+        len(trace_id) == TRACE_ID_BYTES
+        and trace_id != _NO_TRACE
+        and len(span_id) == SPAN_ID_BYTES
+        and span_id != _NO_SPAN
+        and span.start_time_unix_nano <= MOST_NS
+        and all(event.time_unix_nano <= MOST_NS for event in span.events)
+    )
+
+
+def _seen(spans: Iterable[Any]) -> tuple[list[tuple[bytes, bool]], bytes]:
+    spans = list(spans)
+    seen = [(s.trace_id, not s.parent_span_id or s.parent_span_id == _NO_SPAN) for s in spans]
+    return seen, b"".join([s.span_id for s in spans])
+
+
+def _rewritten(export: ExportTraceServiceRequest) -> Checked:
+    export.DiscardUnknownFields()  # whoever sends our own two fields says nothing by it
+    refused = list(_leave_out_invalid(export))
+    for pairs in _attributes(export):
+        for pair in pairs:
+            _simplify(pair.value)
+    spans = [s for group in export.resource_spans for scoped in group.scope_spans for s in scoped.spans]
+    return Checked(export.SerializeToString() if spans else b"", *_seen(spans), refused)
+
+
+def _leave_out_invalid(export: ExportTraceServiceRequest) -> Iterator[Refusal]:
+    for group in export.resource_spans:
+        for scoped in group.scope_spans:
+            for place in reversed(range(len(scoped.spans))):
+                try:
+                    check_span(scoped.spans[place])
+                except InvalidError as error:
+                    del scoped.spans[place]
+                    yield error.refusal
+
+
+def _attributes(export: ExportTraceServiceRequest) -> Iterator[Iterable[KeyValue]]:
+    group: ResourceSpans
+    scoped: ScopeSpans
+    span: Span
+    for group in export.resource_spans:
+        yield group.resource.attributes
+        for scoped in group.scope_spans:
+            yield scoped.scope.attributes
+            for span in scoped.spans:
+                yield span.attributes
+                yield from (event.attributes for event in span.events)
+                yield from (link.attributes for link in span.links)
+
+
+def _simplify(value: AnyValue) -> None:
+    """Give a structured value as text and bytes, which come back as fields that OTLP does not know."""
+    arm = value.WhichOneof("value")
+    if arm == "kvlist_value" or (
+        arm == "array_value"
+        and any(v.WhichOneof("value") != "string_value" for v in value.array_value.values)
+    ):
+        text, raw = text_of_value(value).encode("utf-8", "replace"), value.SerializeToString()
+        value.ParseFromString(
+            b"".join(
+                _varint(number << 3 | 2) + _varint(len(data)) + data
+                for number, data in ((JSON_FIELD, text), (RAW_FIELD, raw))
+            )
+        )
+
+
+def _varint(number: int) -> bytes:
+    out = bytearray()
+    while number > 0x7F:  # noqa: PLR2004 - seven bits a byte
+        out.append(number & 0x7F | 0x80)
+        number >>= 7
+    out.append(number)
+    return bytes(out)
+
+
+@cache
+def _lean() -> type[Message]:
+    """The class of Export. Fields are `name=number` and `:`, `*` (repeated) or `!` (required) and a type."""
+    file = descriptor_pb2.FileDescriptorProto(name="lean.proto", package="lean", syntax="editions")
+    file.edition = descriptor_pb2.EDITION_2023
+    file.options.features.field_presence = descriptor_pb2.FeatureSet.IMPLICIT
+    for line in _LEAN.replace("\n ", " ").split("\n"):
+        name, *fields = line.split() or [""]
+        message = file.message_type.add(name=name) if name else None
+        for said in fields if message else ():
+            _declare(message, said)
+    pool = descriptor_pool.DescriptorPool()
+    pool.AddSerializedFile(file.SerializeToString())
+    return message_factory.GetMessageClass(pool.FindMessageTypeByName("lean.Export"))
+
+
+def _declare(message: Any, said: str) -> None:
+    name, _, rest = said.partition("=")
+    how = next(c for c in rest if c in ":*!")
+    number, _, kind = rest.partition(how)
+    made = message.field.add(name=name, number=int(number), label=_FIELD.LABEL_OPTIONAL)
+    if how == "*":
+        made.label = _FIELD.LABEL_REPEATED
+    if how == "!":
+        made.options.features.field_presence = descriptor_pb2.FeatureSet.LEGACY_REQUIRED
+    if kind in _TYPES:
+        made.type = _TYPES[kind]
+    else:
+        made.type, made.type_name = _FIELD.TYPE_MESSAGE, f".lean.{kind}"
