@@ -9,6 +9,7 @@ from outerloop.cli import (
     ask,
     data,
     evals,
+    export,
     gate,
     label,
     lessons,
@@ -38,6 +39,7 @@ app.command("migrate")(service.migrate)
 app.command("topics")(service.topics)
 app.command("settings")(service.settings)
 app.command("send")(data.send)
+app.command("export")(export.export)
 app.command("status")(ask.status)
 app.command("label")(label.label)
 app.command("releases")(releases.releases)

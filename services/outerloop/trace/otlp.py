@@ -126,6 +126,12 @@ def storable(time_ns: int) -> int:
     return time_ns
 
 
+def to_json(request: Message) -> str:
+    """OTLP JSON, on one line."""
+    found = json_format.MessageToDict(request, use_integers_for_enums=True)
+    return json.dumps(_ids_to_hex(found), ensure_ascii=False, separators=(",", ":"))
+
+
 def split_delimited(data: bytes) -> Iterator[bytes]:
     """The messages of a file in which each is preceded by its length as a varint.
 
@@ -189,6 +195,17 @@ def check_span(span: trace_pb2.Span) -> None:
     storable(span.start_time_unix_nano)
     for event in span.events:
         storable(event.time_unix_nano)
+
+
+def _ids_to_hex(value: Any) -> Any:
+    if isinstance(value, list):
+        return [_ids_to_hex(item) for item in value]
+    if not isinstance(value, dict):
+        return value
+    return {
+        key: base64.b64decode(item).hex() if key in _JSON_IDS else _ids_to_hex(item)
+        for key, item in value.items()
+    }
 
 
 def _span(span: trace_pb2.Span, resource: dict[str, str], scope: str, scope_version: str) -> Span:
