@@ -22,7 +22,7 @@ ALTER TABLE otel_traces
     ADD COLUMN IF NOT EXISTS Shape LowCardinality(String),
     ADD COLUMN IF NOT EXISTS Structured Array(String) CODEC(ZSTD(3));
 -- Agents send their whole history with every call. Spans of a trace lie together (ORDER BY), and in blocks of
--- 4 MB a history is found again: 2 % of what came, instead of 3 to 5 % with blocks of 1 MB.
+-- 4 MB a history is found again: 1.9 to 3.8 % of what came is on disk after merges.
 ALTER TABLE otel_traces
     MODIFY COLUMN SpanAttributes MODIFY SETTING max_compress_block_size = 4194304, min_compress_block_size = 4194304;
 ALTER TABLE otel_traces
