@@ -72,6 +72,9 @@ bench-trials: setup ## a trial's overhead beside Inspect AI and promptfoo (ARGS=
 bench-queries: setup ## analysts' questions at 1 and 10 million spans (ARGS="--spans 10000 100000" is short)
 	PYTHONPATH=tests $(BIN)/python -m bench.bench_queries $(ARGS)
 
+chaos-ingest: setup ## a million spans while everything is killed (ARGS="--spans 20000 --kills 4" is short)
+	PYTHONPATH=tests $(BIN)/python -m bench.chaos $(ARGS)
+
 .PHONY: check-drift
 check-drift: setup # what is generated must be what its source says
 	@rm -rf .cache/drift && mkdir -p .cache/drift

@@ -220,7 +220,7 @@ def test_a_topic_is_written_by_its_one_writer() -> None:
             if "Write" in acl["operations"]:
                 writers.setdefault(acl["resource"]["name"], set()).add(who)
     for spec in topics().values():
-        may = {spec.writer, "collector"} if spec.name.startswith("otlp_") else {spec.writer}
+        may = {spec.writer, "collector", "propose"} if spec.name.startswith("otlp_") else {spec.writer}
         assert writers[spec.name] == may, spec.name
     assert writers["outerloop.mode.opened.v1.draft.dlq"] == {"draft"}
 

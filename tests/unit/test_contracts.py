@@ -31,6 +31,7 @@ from outerloop.contracts.v1.label_pb2 import QUALITY_BAD, TraceLabelled
 from outerloop.contracts.v1.loop_pb2 import LessonNoted, LoopPaused
 from outerloop.contracts.v1.mode_pb2 import RULING_SPLIT, ModeEscalated, ModeRuled
 from outerloop.contracts.v1.release_pb2 import FINDING_ROLLED_BACK, EvalReopened, ReleaseWatched
+from outerloop.contracts.v1.replay_pb2 import ReplayRequested
 from outerloop.contracts.v1.topic_pb2 import RETENTION_WEEK, Topic
 from outerloop.contracts.v1.trace_pb2 import TraceSettled
 from outerloop.contracts.v1.trial_pb2 import TrialFinished, TrialRequested
@@ -269,6 +270,13 @@ EXAMPLES: list[Message] = [
         passed=1,
         trials=12,
         reopened_at=NOON,
+    ),
+    ReplayRequested(
+        request_id=stable_id("replay", TRACE),
+        agent="helpdesk",
+        trace_ids=[TRACE],
+        requested_by="ada",
+        requested_at=NOON,
     ),
     TraceLabelled(
         trace_id=TRACE,

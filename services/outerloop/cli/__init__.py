@@ -18,6 +18,7 @@ from outerloop.cli import (
     modes,
     pause,
     releases,
+    replay,
     review,
     service,
     sessions,
@@ -42,6 +43,7 @@ app.command("send")(data.send)
 app.command("export")(export.export)
 app.command("status")(ask.status)
 app.command("label")(label.label)
+app.command("replay")(replay.replay)
 app.command("releases")(releases.releases)
 app.command("sql")(ask.sql)
 app.command("review")(review.review)

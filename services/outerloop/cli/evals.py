@@ -152,7 +152,7 @@ def reject(eval_id: EvalId, *, reason: Reason, who: Who = "", as_json: AsJson = 
 
 @app.command("not-a-failure")
 def not_a_failure(eval_id: EvalId, *, reason: Reason, who: Who = "", as_json: AsJson = False) -> None:
-    """Say that what a draft was written from is no failure: triage learns from it."""
+    """Say that what a draft was written from is no failure: triage keeps it as a label."""
     _decide(eval_id, REVIEW_NOT_A_FAILURE, who, reason, as_json=as_json)
 
 

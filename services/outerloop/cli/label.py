@@ -35,7 +35,7 @@ def label(
     by: Annotated[str, typer.Option("--by", help="who says so; default: the user name")] = "",
     as_json: AsJson = False,
 ) -> None:
-    """Say whether a trace is good or bad: triage takes your word for it, and learns from it."""
+    """Say whether a trace is good or bad: triage takes your word for it."""
     if not trace or quality is None:
         raise UserError("give a trace and good or bad: outerloop label TRACE good|bad [--why …]")
     verdict = output.run(_find(trace))

@@ -118,7 +118,7 @@ async def _bury(record: EvalRecord, who: str, reason: str, at: datetime) -> str:
 
 
 async def _label(record: EvalRecord, who: str, reason: str, at: datetime) -> None:
-    """Triage learns from it: what the eval was drafted from is no failure."""
+    """What the eval was drafted from is no failure: triage keeps it as a label."""
     for trace_id in dict.fromkeys(record.eval.provenance.source_traces):
         label = TraceLabelled(
             trace_id=trace_id, agent=record.agent, quality=QUALITY_GOOD, why=reason, labelled_by=who

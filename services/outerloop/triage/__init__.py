@@ -1,9 +1,10 @@
 """Triage: which traces failed, and which failures have one cause.
 
 Consumes  outerloop.trace.settled.v1; its own outerloop.failure.detected.v1, which brings all failures of
-          an agent to one replica; outerloop.trace.labelled.v1, eval.reviewed and mode.ruled from people; and,
-          for the life of a mode, eval.drafted, eval.linked, eval.undraftable, change.proposed,
-          change.abandoned, decision.reached and eval.reopened.
+          an agent to one replica; outerloop.trace.labelled.v1, eval.reviewed, mode.ruled and
+          outerloop.replay.requested.v1 from people; and, for the life of a mode, eval.drafted,
+          eval.linked, eval.undraftable, change.proposed, change.abandoned, decision.reached and
+          eval.reopened.
 Produces  outerloop.failure.detected.v1, outerloop.mode.opened.v1, outerloop.mode.escalated.v1.
 Owns      ClickHouse: verdicts, judged_traces, modes, mode_states, mode_rulings, mode_escalations, labels.
 """

@@ -7,6 +7,7 @@ from outerloop.contracts.v1.eval_pb2 import EvalReviewed
 from outerloop.contracts.v1.failure_pb2 import FailureDetected
 from outerloop.contracts.v1.label_pb2 import TraceLabelled
 from outerloop.contracts.v1.mode_pb2 import ModeRuled
+from outerloop.contracts.v1.replay_pb2 import ReplayRequested
 from outerloop.contracts.v1.trace_pb2 import TraceSettled
 from outerloop.runtime.bus import Bus
 from outerloop.runtime.clickhouse import ClickHouse
@@ -22,10 +23,11 @@ from outerloop.triage.people import Labels
 from outerloop.triage.settings import TriageSettings
 
 SETTINGS = TriageSettings
-_SETTLED, _DETECTED, _LABELLED, _REVIEWED, _RULED = (
-    topic_of(kind).name for kind in (TraceSettled, FailureDetected, TraceLabelled, EvalReviewed, ModeRuled)
+_SETTLED, _DETECTED, _LABELLED, _REVIEWED, _RULED, _REPLAYED = (
+    topic_of(kind).name
+    for kind in (TraceSettled, FailureDetected, TraceLabelled, EvalReviewed, ModeRuled, ReplayRequested)
 )
-CONSUMES = (_SETTLED, _DETECTED, _LABELLED, _REVIEWED, _RULED, *life.STEPS)
+CONSUMES = (_SETTLED, _DETECTED, _LABELLED, _REVIEWED, _RULED, _REPLAYED, *life.STEPS)
 
 
 class Triage:
@@ -57,6 +59,8 @@ class Triage:
             review = unpack(delivery, EvalReviewed)
             await self._labels.reviewed(review)
             await self.rulings.reviewed(review, delivery.headers.get("ce_id") or str(delivery))
+        elif delivery.topic == _REPLAYED:
+            await self._judging.again(unpack(delivery, ReplayRequested).trace_ids)
         elif delivery.topic == _RULED:
             await self.rulings.ruled(unpack(delivery, ModeRuled))
         else:

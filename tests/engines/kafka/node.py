@@ -18,7 +18,8 @@ class ApacheKafka(Server):
     """A broker and controller in one process, its log in `path`; `bootstrap` is its address.
 
     `more` are lines of its server.properties; `listeners`, by name, are opened beside the plain one, each on
-    a port of `ports`; `users` (name -> password) may log in by SCRAM-SHA-512.
+    a port of `ports`; `users` (name -> password) may log in by SCRAM-SHA-512. `command` is for
+    whoever starts it otherwise.
     """
 
     def __init__(
@@ -58,4 +59,5 @@ class ApacheKafka(Server):
         for name, password in (users or {}).items():
             form += ["--add-scram", f"SCRAM-SHA-512=[name={name},password={password}]"]
         subprocess.run(form, check=True, capture_output=True)
-        super().__init__([*java, "kafka.Kafka", str(properties)], path / "kafka.log", lambda: accepts(port))
+        self.command = [*java, "kafka.Kafka", str(properties)]
+        super().__init__(self.command, path / "kafka.log", lambda: accepts(port))
