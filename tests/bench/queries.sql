@@ -2,7 +2,7 @@
 -- Ten spans a trace, in order of time over sixty days, of agents of which the first has half of all traffic, the
 -- second a quarter, and so on; a version lives for ten days.
 INSERT INTO otel_traces (Timestamp, TraceId, SpanId, ParentSpanId, SpanName, ServiceName, Duration, StatusCode,
-    AgentName, AgentVersion, SessionId, Operation, Model, ToolName, ToolArguments, ToolResult, Input, Output,
+    AgentName, AgentVersion, SessionId, Operation, Model, ToolName, SpanAttributes,
     InputTokens, OutputTokens, StoredAt)
 SELECT
     toDateTime64('2026-10-01 00:00:00', 9, 'UTC') + toIntervalSecond(intDiv(t * 60 * 86400, {traces:UInt64}) + place) AS at,
@@ -15,10 +15,12 @@ SELECT
     multiIf(place = 0, 'invoke_agent', place % 2 = 1, 'chat', 'execute_tool'),
     if(place % 2 = 1, if(cityHash64(t, 4) % 3 = 0, 'model-a', 'model-b'), ''),
     if(place > 0 AND place % 2 = 0, concat('tool-', toString(cityHash64(t, place) % 9)), ''),
-    if(place > 0 AND place % 2 = 0, concat('{"id": ', toString(t), '}'), ''),
-    if(place > 0 AND place % 2 = 0, 'found: one order, shipped', ''),
-    if(place % 2 = 1, concat('Where is my order ', toString(t), '?'), ''),
-    if(place % 2 = 1, 'It is on its way and will be with you soon.', ''),
+    multiIf(
+        place = 0, map(),
+        place % 2 = 0, map('gen_ai.tool.call.arguments', concat('{"id": ', toString(t), '}'),
+                           'gen_ai.tool.call.result', 'found: one order, shipped'),
+        map('gen_ai.input.messages', concat('Where is my order ', toString(t), '?'),
+            'gen_ai.output.messages', 'It is on its way and will be with you soon.')),
     if(place % 2 = 1, 300 + cityHash64(number, 5) % 3000, 0), if(place % 2 = 1, 20 + cityHash64(number, 6) % 400, 0),
     now64(3)
 FROM (SELECT number, intDiv(number, 10) AS t, number % 10 AS place
