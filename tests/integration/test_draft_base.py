@@ -59,7 +59,12 @@ class World:
 
     def __init__(self, agent: str, remote: Repository, settings: DraftSettings, db: ClickHouse) -> None:
         self.agent, self.remote, self.db, self.bus = agent, remote, db, Ear()
-        self.drafter = Drafter(settings, self.bus, db)
+        self.paused = ""
+        self.drafter = Drafter(settings, self.bus, db, self.why)
+
+    async def why(self, agent: str) -> str:
+        assert agent
+        return self.paused
 
     async def opens(self, name: str) -> EvalRecord:
         mode = f"{self.agent}-{name}"
@@ -146,6 +151,17 @@ async def test_where_the_repository_is_not_as_it_must_be_the_gate_will_ask(
     found = await world.proven(await world.opens("m1"))
     assert (found.state, found.reproduction) == (State.DRAFTED, Reproduction.UNASKED)
     assert "is not run on the base: outerloop.yaml at" in caplog.text
+
+
+async def test_a_paused_agents_base_is_not_run(
+    engine: tuple[ClickHouse, dict[str, Any]], tmp_path: Path
+) -> None:
+    world = await world_of(engine, tmp_path)
+    record = await world.opens("paused")
+    world.paused = "the loop is paused by ada"
+    assert (await world.proven(record)).state is State.PROVING
+    world.paused = ""
+    assert (await world.proven(record)).state is State.DRAFTED
 
 
 async def test_an_outage_is_waited_for_and_not_for_ever(

@@ -54,6 +54,7 @@ from outerloop.runtime.clickhouse import ClickHouse
 from outerloop.runtime.envelope import Delivery
 from outerloop.runtime.errors import PoisonError, UserError
 from outerloop.runtime.git import Repository
+from outerloop.runtime.pause import Why, never
 from outerloop.store import changes, decisions, evals, heldout
 from outerloop.store.changes import ChangeRecord
 from outerloop.store.changes import State as ChangeState
@@ -114,10 +115,10 @@ class Court:
     def remote_folder(self) -> Path:
         return Path(self.settings.repositories()[self.agent][0])
 
-    def gate(self) -> Gate:
+    def gate(self, paused: Why = never) -> Gate:
         rows, sandbox = Rows(self.db), Sandbox(Unconfined())
         here = partial(Here, self.settings, sandbox, records=rows)
-        return Gate(self.settings, cast(Bus, self.hand), self.db, here)
+        return Gate(self.settings, cast(Bus, self.hand), self.db, here, paused)
 
     def delivery(self) -> Delivery:
         return Delivery(app.CHANGES, 0, 0, self.agent.encode(), self.change.SerializeToString())
@@ -542,6 +543,38 @@ async def test_what_waited_and_lost_nothing_goes_on_at_its_own_index(court: Cour
     await court.gate().handle([court.delivery()])
     assert await entries_of(court) == [("reserved", 1), ("rested", None), ("released", None)]
     assert set(await candidates(court)) == {court.hand.published[0][0].series}
+
+
+async def test_a_pause_stops_a_hearing_before_its_next_trial_and_nothing_is_lost(court: Court) -> None:
+    asked = 0
+
+    async def paused(agent: str) -> str:
+        nonlocal asked
+        assert agent == court.agent
+        asked += 1
+        return "the loop is paused by ada" if asked > 6 else ""
+
+    gate = court.gate(paused)
+    await gate.handle([court.delivery()])
+    ran = len(await candidates(court))
+    assert (0 < ran < 6, court.hand.published) == (True, [])
+    await gate.handle([court.delivery()])  # still paused: it is not even looked at
+    assert len(await candidates(court)) == ran
+    await court.gate().handle([court.delivery()])
+    assert court.hand.verdicts == [(court.change.change_id, VERDICT_SHIP)]
+    # What had run counts: no trial was run for a second time.
+    rows = await numbered(court)
+    assert len(rows) == len(set(rows)) > ran
+
+
+async def numbered(court: Court) -> list[tuple[str, int]]:
+    """The series, eval and number of each trial of a candidate, as often as it has a row."""
+    rows = await court.db.query(
+        "SELECT decision_id, eval_id, number FROM trials"
+        " WHERE agent = {agent:String} AND subject = 'candidate'",
+        agent=court.agent,
+    )
+    return [(row["decision_id"] + row["eval_id"], row["number"]) for row in rows]
 
 
 async def test_a_verdict_is_bound_to_the_settings_and_the_new_eval(court: Court) -> None:

@@ -23,7 +23,7 @@ def pause(
     who: Who = "",
     as_json: AsJson = False,
 ) -> None:
-    """Stop spending at once: no further call of a model is made. Nothing is lost; `resume` lets it go on."""
+    """Stop spending: no further call or trial is begun, one under way ends. Nothing is lost: see `resume`."""
     _say(agent, paused=True, reason=reason, who=who, as_json=as_json)
 
 

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from outerloop.contracts.v1.eval_pb2 import EvalReviewed
 from outerloop.contracts.v1.failure_pb2 import ModeOpened
+from outerloop.contracts.v1.loop_pb2 import LoopPaused
 from outerloop.draft import evidence
 from outerloop.draft.announce import Announcer
 from outerloop.draft.base import Base
@@ -20,6 +21,7 @@ from outerloop.runtime.bus import Bus
 from outerloop.runtime.clickhouse import ClickHouse
 from outerloop.runtime.envelope import Delivery, stable_id, unpack
 from outerloop.runtime.errors import OuterloopError, UserError
+from outerloop.runtime.pause import Pauses, Why, never
 from outerloop.runtime.service import Background
 from outerloop.runtime.topics import topic_of
 from outerloop.store import evals
@@ -29,6 +31,8 @@ log = logging.getLogger(__name__)
 
 SETTINGS = DraftSettings
 CONSUMES = (topic_of(ModeOpened).name, topic_of(EvalReviewed).name)
+# What is heard as news, in no consumer group.
+HEARS = (topic_of(LoopPaused).name,)
 # How often we look for what no event announces: more runs of a mode for which there was no eval.
 LOOK_SECONDS = 60.0
 
@@ -36,11 +40,11 @@ LOOK_SECONDS = 60.0
 class Drafter:
     """The service; see the package."""
 
-    def __init__(self, settings: DraftSettings, bus: Bus, db: ClickHouse) -> None:
+    def __init__(self, settings: DraftSettings, bus: Bus, db: ClickHouse, paused: Why = never) -> None:
         self._settings = settings
         self._bus = bus
         self._db = db
-        self._base = Base(settings, db)
+        self._base = Base(settings, db, paused)
         self._writer = Writer(settings, db) if settings.draft_model and settings.anthropic_api_key else None
         self._announcer = Announcer(bus, db)
         self.proving = Proving(settings, bus, db, self._base)
@@ -126,5 +130,5 @@ class Drafter:
 
 def wire(settings: DraftSettings, bus: Bus, db: ClickHouse) -> Sequence[Background]:
     """Subscribe, and name what runs beside."""
-    drafter = Drafter(settings, bus, db)
+    drafter = Drafter(settings, bus, db, Pauses(bus).why)
     return (drafter.look, drafter.proving.work)

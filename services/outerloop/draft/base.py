@@ -13,6 +13,7 @@ from outerloop.runtime.clickhouse import ClickHouse
 from outerloop.runtime.envelope import stable_id
 from outerloop.runtime.errors import OutageError, TrialNotRunError, UserError
 from outerloop.runtime.git import Repository
+from outerloop.runtime.pause import Why, never
 from outerloop.store import drafting
 from outerloop.store.drafting import DraftCall
 from outerloop.store.evals import EvalRecord
@@ -41,9 +42,10 @@ class Shown:
 class Base:
     """Runs the base of any agent whose repository the settings name."""
 
-    def __init__(self, settings: DraftSettings, db: ClickHouse) -> None:
+    def __init__(self, settings: DraftSettings, db: ClickHouse, paused: Why = never) -> None:
         self._settings = settings
         self._db = db
+        self.paused = paused
         self._sandbox: Sandbox | None = None
 
     def can_ask(self, agent: str) -> bool:
@@ -53,9 +55,13 @@ class Base:
     async def can_pay(self, agent: str) -> bool:
         """Whether today's budget of an agent (the default, without a repository) allows a call of the model.
 
+        Not while the agent is paused.
+
         Raises:
             OutageError: when the repository or ClickHouse is away.
         """
+        if await self.paused(agent):
+            return False
         budget, models = Budget(), list[str]()
         if agent in self._settings.repositories():
             try:

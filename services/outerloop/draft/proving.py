@@ -51,7 +51,8 @@ class Proving:
         """Prove the drafts that wait for it."""
         for record in await evals.of_agent(self._db, "", State.PROVING):
             until, _ = self._not_before.get(record.eval_id, (datetime.now(UTC), 0))
-            if until <= datetime.now(UTC) and self._bus.holds(topic_of(ModeOpened).name, record.agent):
+            ours = self._bus.holds(topic_of(ModeOpened).name, record.agent)
+            if until <= datetime.now(UTC) and ours and not await self._base.paused(record.agent):
                 await self._prove(record)
 
     async def _prove(self, record: EvalRecord) -> None:

@@ -14,6 +14,7 @@ from datetime import UTC, datetime, timedelta
 
 from outerloop.contracts.v1.change_pb2 import ChangeProposed
 from outerloop.contracts.v1.decision_pb2 import VERDICT_SHIP, DecisionReached
+from outerloop.contracts.v1.loop_pb2 import LoopPaused
 from outerloop.contracts.v1.release_pb2 import EvalReopened
 from outerloop.gate.core.certificate import Broken
 from outerloop.gate.court import says
@@ -26,6 +27,7 @@ from outerloop.gate.production.watch import Watch
 from outerloop.gate.settings import GateSettings
 from outerloop.gate.trials.bench import Runner
 from outerloop.gate.trials.dispatch import FINISHED, Dispatch
+from outerloop.gate.trials.purse import PAUSED
 from outerloop.gate.trials.runner import Checkouts
 from outerloop.gate.trials.waiting import WaitError
 from outerloop.gate.trials.worker import GROUP, REQUESTED, Worker
@@ -36,6 +38,7 @@ from outerloop.runtime.envelope import Delivery, unpack
 from outerloop.runtime.errors import OutageError, PoisonError, UserError
 from outerloop.runtime.git import Repository
 from outerloop.runtime.lookout import look_out
+from outerloop.runtime.pause import Pauses, Why, never
 from outerloop.runtime.service import Background
 from outerloop.runtime.topics import topic_of
 from outerloop.store import changes, decisions, evals, heldout
@@ -49,7 +52,7 @@ SETTINGS = GateSettings
 CHANGES = topic_of(ChangeProposed).name
 CONSUMES = (CHANGES, REQUESTED)
 # What is heard as news, in no consumer group.
-HEARS = (FINISHED,)
+HEARS = (FINISHED, topic_of(LoopPaused).name)
 # Topics that are read in another consumer group than the service's own.
 GROUPS = {REQUESTED: GROUP}
 # A change without a verdict that is so old waits for a person to put something right.
@@ -63,12 +66,18 @@ class Gate:
     """The service; see the package."""
 
     def __init__(
-        self, settings: GateSettings, bus: Bus, db: ClickHouse, runner: Callable[[Checkouts], Runner]
+        self,
+        settings: GateSettings,
+        bus: Bus,
+        db: ClickHouse,
+        runner: Callable[[Checkouts], Runner],
+        paused: Why = never,
     ) -> None:
         self._settings = settings
         self._bus = bus
         self._db = db
-        rows = Rows(db)
+        self._paused = paused
+        rows = Rows(db, paused)
         self._judge = Judge(settings, rows, rows, runner)
         self._one_at_a_time = asyncio.Lock()
         # By change; forgotten with the process, which costs a look.
@@ -134,6 +143,8 @@ class Gate:
                 log.warning("change %s for %s waits: %s", change.change_id, change.agent, error)
 
     async def _decide(self, change: ChangeProposed, cause: Delivery | None) -> None:
+        if why := await self._paused(change.agent):  # before anything else: a hearing rests only once
+            raise WaitError(why, datetime.now(UTC) + PAUSED)
         repositories = self._settings.repositories()
         if change.agent not in repositories:
             raise UserError(
@@ -187,9 +198,10 @@ def wire(settings: GateSettings, bus: Bus, db: ClickHouse) -> Sequence[Backgroun
     """Subscribe, and name what runs beside: every replica judges, runs trials, and watches what shipped."""
     dispatch = Dispatch(settings, bus, db)
     worker = Worker(settings, bus, db, sandbox_of(settings))
-    gate = Gate(settings, bus, db, lambda _: dispatch)
+    paused = Pauses(bus).why
+    gate = Gate(settings, bus, db, lambda _: dispatch, paused)
     watch = Watch(settings, bus, db)
     beside = (gate.look, dispatch.watch, worker.tend, watch.look)
     if not settings.gate_sentinel_trials:
         return beside
-    return (*beside, Sentinel(settings, bus, db, dispatch).look)
+    return (*beside, Sentinel(settings, bus, db, dispatch, paused).look)

@@ -17,7 +17,7 @@ from outerloop.contracts.v1.decision_pb2 import (
     DecisionReached,
 )
 from outerloop.contracts.v1.eval_pb2 import EvalAccepted
-from outerloop.contracts.v1.loop_pb2 import LessonNoted
+from outerloop.contracts.v1.loop_pb2 import LessonNoted, LoopPaused
 from outerloop.contracts.v1.release_pb2 import EvalReopened
 from outerloop.propose import ids, plan
 from outerloop.propose.attempt import Attempts, NoChange, Task
@@ -45,6 +45,8 @@ log = logging.getLogger(__name__)
 SETTINGS = ProposeSettings
 _EVER = datetime(1970, 1, 1, tzinfo=UTC)
 CONSUMES = tuple(topic_of(kind).name for kind in (EvalAccepted, EvalReopened, DecisionReached, LessonNoted))
+# What is heard as news, in no consumer group.
+HEARS = (topic_of(LoopPaused).name,)
 
 
 class Proposer:

@@ -1,6 +1,7 @@
 """Pause: what a person has stopped. Every replica that spends money reads the topic, and nothing else."""
 
 import logging
+from collections.abc import Awaitable, Callable
 
 from outerloop.contracts.v1.loop_pb2 import LoopPaused
 from outerloop.runtime.bus import Bus
@@ -9,6 +10,9 @@ from outerloop.runtime.errors import PoisonError
 from outerloop.runtime.topics import topic_of
 
 log = logging.getLogger(__name__)
+
+# Why nothing may be spent on an agent now, "" if it may.
+Why = Callable[[str], Awaitable[str]]
 
 # Of every agent, whatever is said of each.
 EVERY = "*"
@@ -49,3 +53,8 @@ class Pauses:
             log.error("a pause that cannot be read is left out: %s", error)  # noqa: TRY400 - the sentence is all
             return
         self._said[said.agent] = said
+
+
+async def never(_agent: str) -> str:
+    """A `Why` for where nobody can pause: a person's own check, who sees the bill."""
+    return ""

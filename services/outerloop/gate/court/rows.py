@@ -8,6 +8,7 @@ from typing import Protocol
 from outerloop.gate.trials.purse import DailyBudget, Purse
 from outerloop.runtime.agentfile import AgentFile
 from outerloop.runtime.clickhouse import ClickHouse
+from outerloop.runtime.pause import Why, never
 from outerloop.store import decisions, trials
 from outerloop.store.trials import TrialRecord
 
@@ -39,8 +40,9 @@ class Docket(Protocol):
 class Rows:
     """`Docket` and `Records` over ClickHouse."""
 
-    def __init__(self, db: ClickHouse) -> None:
+    def __init__(self, db: ClickHouse, paused: Why = never) -> None:
         self._db = db
+        self._paused = paused
 
     async def decided(self, change_id: str) -> bool:
         """See `Docket`."""
@@ -53,7 +55,7 @@ class Rows:
 
     def purse(self, terms: AgentFile) -> Purse:
         """See `Docket`."""
-        return DailyBudget(self._db, terms)
+        return DailyBudget(self._db, terms, self._paused)
 
     async def of(self, series: str) -> list[TrialRecord]:
         """See `Records`."""

@@ -32,6 +32,7 @@ from outerloop.runtime.clickhouse import ClickHouse
 from outerloop.runtime.envelope import stable_id
 from outerloop.runtime.git import Repository
 from outerloop.runtime.lookout import look_out
+from outerloop.runtime.pause import Why, never
 from outerloop.runtime.topics import topic_of
 from outerloop.store import sentinel
 from outerloop.store.sentinel import Day
@@ -50,11 +51,13 @@ class _Stratum:
 class Sentinel:
     """The sentinel; `look` runs beside the gate's handlers, unless `gate_sentinel_trials` is 0."""
 
-    def __init__(self, settings: GateSettings, bus: Bus, db: ClickHouse, runner: Runner) -> None:
+    def __init__(
+        self, settings: GateSettings, bus: Bus, db: ClickHouse, runner: Runner, paused: Why = never
+    ) -> None:
         self._settings = settings
         self._bus = bus
         self._db = db
-        self._rows = Rows(db)
+        self._rows = Rows(db, paused)
         self._runner = runner
         for agent in settings.repositories():  # from zero, so that the first alarm is a rise
             metrics.SENTINEL_ALARMS.labels(agent)

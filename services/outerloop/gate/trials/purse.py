@@ -1,16 +1,19 @@
-"""Purse: whether an agent's budget of today allows another trial."""
+"""Purse: whether another trial may be paid for: by the budget of today, and by whoever pauses the loop."""
 
 import time
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Protocol
 
 from outerloop.gate.trials.waiting import WaitError
 from outerloop.runtime.agentfile import NAME, AgentFile
 from outerloop.runtime.clickhouse import ClickHouse
+from outerloop.runtime.pause import Why
 from outerloop.store.spending import spent_usd, today
 
 # Between two looks some trials may be begun that the budget does not cover: a few cents, not a query each.
 LOOK_SECONDS = 5.0
+# Until a change that was paused is looked at again.
+PAUSED = timedelta(seconds=20)
 
 
 class Purse(Protocol):
@@ -26,15 +29,21 @@ class Purse(Protocol):
 
 
 class DailyBudget:
-    """The `budget.usd_per_day` of one agent: what sessions and trials have cost since midnight, UTC."""
+    """The `budget.usd_per_day` of one agent: what sessions and trials have cost since midnight, UTC.
 
-    def __init__(self, db: ClickHouse, terms: AgentFile) -> None:
+    `paused` is asked before each trial.
+    """
+
+    def __init__(self, db: ClickHouse, terms: AgentFile, paused: Why) -> None:
         self._db = db
         self._terms = terms
+        self._paused = paused
         self._looked = -LOOK_SECONDS
 
     async def check(self) -> None:
         """See `Purse`."""
+        if why := await self._paused(self._terms.agent):
+            raise WaitError(why, datetime.now(UTC) + PAUSED)
         if time.monotonic() - self._looked < LOOK_SECONDS:
             return
         agent, most = self._terms.agent, self._terms.budget.usd_per_day
