@@ -72,6 +72,9 @@ bench-trials: setup ## a trial's overhead beside Inspect AI and promptfoo (ARGS=
 bench-queries: setup ## analysts' questions at 1 and 10 million spans (ARGS="--spans 10000 100000" is short)
 	PYTHONPATH=tests $(BIN)/python -m bench.bench_queries $(ARGS)
 
+bench-ingest: setup ## ingest beside its limit and beside the plain way (ARGS="--spans 20000 --seconds 2" is short)
+	PYTHONPATH=tests $(BIN)/python -m bench.ingest $(ARGS)
+
 chaos-ingest: setup ## a million spans while everything is killed (ARGS="--spans 20000 --kills 4" is short)
 	PYTHONPATH=tests $(BIN)/python -m bench.chaos $(ARGS)
 

@@ -35,14 +35,14 @@ def recorded(folder: Path, name: str) -> Iterator[Labelled]:
         if not path.is_file():
             raise SystemExit(f"there is no {path}: give the folder with the recorded traces by --traces")
     said = {label["trace_id"]: label for label in map(json.loads, labels.read_text("utf-8").splitlines())}
-    for request in _requests(traces.read_bytes()):
+    for request in requests(traces.read_bytes()):
         spans = spans_of(request)
         label = said.get(spans[0].trace_id) if spans else None
         if label is not None:
             yield Labelled(Trace.of(spans), str(label["task_id"]), bool(label["success"]), label)
 
 
-def _requests(compressed: bytes) -> Iterator[ExportTraceServiceRequest]:
+def requests(compressed: bytes) -> Iterator[ExportTraceServiceRequest]:
     """Messages with their length in front."""
     data = zstandard.ZstdDecompressor().decompressobj().decompress(compressed)
     at = 0
