@@ -1,6 +1,7 @@
 """Engines that many tests share: started on first use, stopped at the end of the session.
 
-A shared engine keeps what earlier tests left in it, so each test makes topics and databases of its own.
+A shared engine keeps what earlier tests left in it, so each test makes topics and databases of its own. The
+services' topics and groups have fixed names, so Tansu, which starts at once, is each module's own.
 """
 
 import os
@@ -13,7 +14,7 @@ from engines.embedded import Chdb, Tansu
 from engines.kafka import ApacheKafka, missing
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def tansu(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """The bootstrap address of Tansu."""
     server = Tansu(tmp_path_factory.mktemp("tansu"))

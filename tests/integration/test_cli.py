@@ -97,19 +97,10 @@ class Service(Server):
 
 
 @pytest.fixture(scope="module")
-def broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """A broker of this module's own: the services' topics and groups have fixed names."""
-    server = Tansu(tmp_path_factory.mktemp("tansu"))
-    server.start()
-    yield server.bootstrap
-    server.kill()
-
-
-@pytest.fixture(scope="module")
-def shell(broker: str, chdb: str) -> Shell:
+def shell(tansu: str, chdb: str) -> Shell:
     """A shell at a broker and a database that are there and empty, with topics and tables."""
     one = Shell(
-        kafka=broker,
+        kafka=tansu,
         kafka_idempotent_producer="false",
         kafka_session_timeout_ms="6000",
         clickhouse=chdb,
@@ -142,8 +133,8 @@ def nowhere(chdb: str) -> Shell:
 
 
 @pytest.fixture
-def settings(broker: str) -> Settings:
-    return Settings(kafka=broker, kafka_idempotent_producer=False)
+def settings(tansu: str) -> Settings:
+    return Settings(kafka=tansu, kafka_idempotent_producer=False)
 
 
 def delimited(*messages: bytes) -> bytes:

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from integration.test_cli import Service, Shell, broker, until  # noqa: F401 - a fixture
+from integration.test_cli import Service, Shell, until
 from outerloop.cli.kafka import records
 from outerloop.contracts.v1.loop_pb2 import LoopPaused
 from outerloop.runtime.settings import Settings
@@ -16,9 +16,9 @@ from outerloop.runtime.topics import topic_of
 
 
 @pytest.fixture(scope="module")
-def shell(broker: str, chdb: str) -> Shell:  # noqa: F811 - the fixture
+def shell(tansu: str, chdb: str) -> Shell:
     one = Shell(
-        kafka=broker,
+        kafka=tansu,
         kafka_idempotent_producer="false",
         kafka_session_timeout_ms="6000",
         clickhouse=chdb,

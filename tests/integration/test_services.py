@@ -7,7 +7,7 @@ import asyncio
 import gzip
 import itertools
 import uuid
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -21,7 +21,6 @@ from google.protobuf.message import Message
 from prometheus_client import REGISTRY
 
 import samples
-from engines.embedded import Tansu
 from engines.server import free_port
 from outerloop.cli import kafka
 from outerloop.contracts.v1.change_pb2 import ChangeProposed
@@ -105,20 +104,11 @@ def agent_name() -> str:
     return f"agent-{uuid.uuid4().hex[:8]}"
 
 
-@pytest.fixture(scope="module")
-def own_tansu(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """A broker of this module's own: the services' topics and groups have fixed names."""
-    server = Tansu(tmp_path_factory.mktemp("tansu"))
-    server.start()
-    yield server.bootstrap
-    server.kill()
-
-
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def loop(own_tansu: str, chdb: str) -> AsyncIterator[Loop]:
+async def loop(tansu: str, chdb: str) -> AsyncIterator[Loop]:
     port = free_port()
     where: dict[str, Any] = {
-        "kafka": own_tansu,
+        "kafka": tansu,
         "kafka_idempotent_producer": False,
         "kafka_session_timeout_ms": 6000,
         "clickhouse": chdb,

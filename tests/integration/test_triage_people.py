@@ -2,7 +2,7 @@
 
 import itertools
 import uuid
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -10,7 +10,6 @@ import pytest
 import pytest_asyncio
 
 import samples
-from engines.embedded import Tansu
 from engines.triage_workers import Workers, workers
 from outerloop.cli import kafka
 from outerloop.contracts.v1.eval_pb2 import (
@@ -49,17 +48,9 @@ NOW = datetime.now(UTC)
 _numbers = itertools.count(1)
 
 
-@pytest.fixture(scope="module")
-def own_tansu(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    server = Tansu(tmp_path_factory.mktemp("tansu"))
-    server.start()
-    yield server.bootstrap
-    server.kill()
-
-
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def one(own_tansu: str, chdb: str) -> AsyncIterator[Workers]:
-    async with workers(own_tansu, chdb, count=1, partitions=1) as running:
+async def one(tansu: str, chdb: str) -> AsyncIterator[Workers]:
+    async with workers(tansu, chdb, count=1, partitions=1) as running:
         yield running
 
 

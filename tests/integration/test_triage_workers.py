@@ -2,14 +2,13 @@
 
 import random
 from collections import Counter
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 
 import pytest
 import pytest_asyncio
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
 import samples
-from engines.embedded import Tansu
 from engines.triage_workers import Workers, workers
 from outerloop.cli import kafka
 from outerloop.contracts.v1.failure_pb2 import FailureDetected, ModeOpened
@@ -24,17 +23,9 @@ EACH = 6
 COUNT, PARTITIONS = 3, 6
 
 
-@pytest.fixture(scope="module")
-def own_tansu(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    server = Tansu(tmp_path_factory.mktemp("tansu"))
-    server.start()
-    yield server.bootstrap
-    server.kill()
-
-
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def many(own_tansu: str, chdb: str) -> AsyncIterator[Workers]:
-    async with workers(own_tansu, chdb, count=COUNT, partitions=PARTITIONS, triage_batch=7) as running:
+async def many(tansu: str, chdb: str) -> AsyncIterator[Workers]:
+    async with workers(tansu, chdb, count=COUNT, partitions=PARTITIONS, triage_batch=7) as running:
         yield running
 
 

@@ -53,14 +53,14 @@ def small(spans: int, *, after: int = 0) -> Iterator[tuple[bytes, int]]:
 def recorded(folder: Path, spans: int) -> Iterator[tuple[bytes, int]]:
     """Recorded runs, a trace a record, again under new ids until there are so many spans."""
     known = [r for path in sorted(folder.glob("*.otlp.pb.zst")) for r in requests(path.read_bytes())]
-    made = 0
-    for turn in count():
+    made, numbers = 0, count()
+    while True:
         for request in known:
-            held = 0
+            number, held = next(numbers), 0  # files share ids: each record has its own
             for group in request.resource_spans:
                 for scope in group.scope_spans:
                     for span in scope.spans:
-                        span.trace_id = turn.to_bytes(2, "big") + span.trace_id[2:]
+                        span.trace_id = number.to_bytes(4, "big") + span.trace_id[4:]
                         held += 1
             yield request.SerializeToString(), held
             made += held
