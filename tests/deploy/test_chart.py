@@ -199,6 +199,18 @@ def test_nothing_goes_out_but_where_it_must() -> None:
     assert trials["ingress"] == []
 
 
+def test_traces_of_the_services_go_where_they_are_wanted_and_may() -> None:
+    objects = rendered(MINIMAL, "monitoring.tracing.endpoint=http://tempo:4318")
+    for name, spec in pods(objects):
+        said = {each["name"]: each.get("value") for each in spec["containers"][0].get("env", ())}
+        assert said["OTEL_EXPORTER_OTLP_ENDPOINT"] == "http://tempo:4318", name
+    policies = {
+        p["metadata"]["name"].removeprefix("ol-outerloop-"): p["spec"] for p in of(objects, "NetworkPolicy")
+    }
+    for service in ("ingest", "triage", "draft", "propose", "gate"):
+        assert [{"port": 4318, "protocol": "TCP"}] in [r["ports"] for r in policies[service]["egress"]]
+
+
 def test_topics_are_those_of_the_contracts() -> None:
     said = json.loads((CHART / "files" / "topics.json").read_text())
     command = [sys.executable, "-m", "outerloop", "topics", "--json"]

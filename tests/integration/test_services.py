@@ -18,9 +18,11 @@ import pytest
 import pytest_asyncio
 from google.protobuf import json_format
 from google.protobuf.message import Message
+from opentelemetry.proto.trace.v1.trace_pb2 import Span
 from prometheus_client import REGISTRY
 
 import samples
+from engines.collector import Collector, collector
 from engines.server import free_port
 from outerloop.cli import kafka
 from outerloop.contracts.v1.change_pb2 import ChangeProposed
@@ -40,6 +42,7 @@ from outerloop.runtime.bus import Bus
 from outerloop.runtime.clickhouse import ClickHouse
 from outerloop.runtime.settings import Settings
 from outerloop.runtime.topics import OTLP_LOGS, OTLP_SPANS, dead_letter_topic, topic_of, topics
+from outerloop.runtime.tracecontext import root_of
 from outerloop.store import evals, modes
 from outerloop.store.evals import EvalRecord
 from outerloop.store.migrate import migrate
@@ -105,7 +108,13 @@ def agent_name() -> str:
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def loop(tansu: str, chdb: str) -> AsyncIterator[Loop]:
+async def spans() -> AsyncIterator[Collector]:
+    async with collector() as one:
+        yield one
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def loop(tansu: str, chdb: str, spans: Collector) -> AsyncIterator[Loop]:
     port = free_port()
     where: dict[str, Any] = {
         "kafka": tansu,
@@ -114,6 +123,7 @@ async def loop(tansu: str, chdb: str) -> AsyncIterator[Loop]:
         "clickhouse": chdb,
         "clickhouse_database": f"services_{uuid.uuid4().hex[:8]}",
         "retries": 1,
+        "OTEL_EXPORTER_OTLP_ENDPOINT": spans.url,
     }
     settings = Settings(**where)
     await migrate(settings)
@@ -351,6 +361,32 @@ async def test_a_review_makes_an_eval_binding_only_as_it_was_seen(loop: Loop) ->
     assert (bound.state, bound.reviewer) == (evals.State.ACCEPTED, "ada")
     assert bound.eval.provenance.accepted_by == "ada"
     assert bound.content_sha256 == record.content_sha256
+
+
+async def test_what_is_done_about_a_mode_is_one_trace(loop: Loop, spans: Collector) -> None:
+    agent = agent_name()
+    await opened(loop, agent)
+    record = await drafted(loop, agent)
+    root = root_of(record.mode_id)
+
+    async def sent() -> dict[str, Span]:
+        found = {span.name: span for _, span in spans.spans if span.trace_id.hex() == root.trace_id}
+        wanted = {"send outerloop.mode.opened.v1", "process outerloop.mode.opened.v1"}
+        return found if {*wanted, "send outerloop.eval.drafted.v1"} <= found.keys() else {}
+
+    by_name = await eventually(sent)  # each service exports on its own time
+    opening, taken = by_name["send outerloop.mode.opened.v1"], by_name["process outerloop.mode.opened.v1"]
+    assert (opening.span_id.hex(), opening.parent_span_id) == (root.span_id, b"")
+    assert taken.parent_span_id == opening.span_id
+    assert by_name["send outerloop.eval.drafted.v1"].parent_span_id == taken.span_id
+    assert taken.kind == Span.SPAN_KIND_CONSUMER
+    said = {a.key: a.value.string_value or a.value.int_value for a in opening.attributes}
+    assert said["outerloop.mode.id"] == record.mode_id
+    assert said["messaging.destination.name"] == topic_of(ModeOpened).name
+    services = {service for service, span in spans.spans if span.trace_id.hex() == root.trace_id}
+    assert services == {"outerloop-triage", "outerloop-draft"}
+    # A span for every trace of production would cost more than it tells.
+    assert not any("trace.settled" in span.name for _, span in spans.spans)
 
 
 async def test_everything_twice_is_everything_once(loop: Loop) -> None:

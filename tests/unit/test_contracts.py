@@ -346,7 +346,7 @@ def test_a_message_passes_through_its_envelope(message: Message) -> None:
     assert delivery.headers["ce_source"] == "outerloop/test"
     assert delivery.headers["content-type"] == "application/protobuf"
     assert datetime.fromisoformat(delivery.headers["ce_time"]).tzinfo == UTC
-    assert re.fullmatch("00-[0-9a-f]{32}-[0-9a-f]{16}-01", delivery.headers["traceparent"])
+    assert re.fullmatch("00-[0-9a-f]{32}-[0-9a-f]{16}-0[01]", delivery.headers["traceparent"])
 
 
 @pytest.mark.parametrize("message", DECLARED, ids=name)
@@ -400,17 +400,3 @@ def test_what_is_not_the_message_is_poison(value: bytes | None, headers: dict[st
     delivery = Delivery("outerloop.mode.opened.v1", 3, 14, None, value, headers)
     with pytest.raises(PoisonError, match=re.escape(f"outerloop.mode.opened.v1[3]@14 {says}")):
         unpack(delivery, ModeOpened)
-
-
-def test_a_trace_context_is_continued_and_a_broken_one_begins_anew() -> None:
-    cause = record(DECLARED[0], traceparent=f"00-{TRACE}-b7ad6b7169203331-01")
-    version, trace_id, span_id, _ = _traceparent(cause).split("-")
-    assert (version, trace_id) == ("00", TRACE)
-    assert span_id != "b7ad6b7169203331"
-    for broken in ("", "nonsense", "00-short-b7ad6b7169203331-01"):
-        begun = _traceparent(record(DECLARED[0], traceparent=broken))
-        assert re.fullmatch("00-[0-9a-f]{32}-[0-9a-f]{16}-01", begun)
-
-
-def _traceparent(cause: Delivery) -> str:
-    return headers_for(DECLARED[0], event_id="1", source="test", cause=cause)["traceparent"]

@@ -40,6 +40,7 @@ from outerloop.runtime.errors import OutageError, PoisonError
 from outerloop.runtime.lag import Lag
 from outerloop.runtime.settings import Settings
 from outerloop.runtime.topics import dead_letter_topic, topic_of
+from outerloop.runtime.tracing import Tracing
 
 log = logging.getLogger(__name__)
 
@@ -80,6 +81,7 @@ class Bus:
         self.group = group
         self.failed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._settings = settings
+        self._tracing = Tracing(settings.otlp_endpoint, group)
         self._deliverers: list[Deliverer] = []
         self._needed: set[str] = set()
         self._there: set[str] = set()
@@ -123,6 +125,7 @@ class Bus:
         if working:
             await asyncio.wait(working, timeout=STOP_SECONDS)
         await self._broker.stop()
+        await self._tracing.close()
 
     @property
     def waiting_for(self) -> str:
@@ -143,7 +146,12 @@ class Bus:
         `group` is for work whose consumers come and go more often than the service's: when they do, only
         what is of their group changes hands. `wait_ms` below FETCH_WAIT_MS is for what somebody waits for.
         """
-        deliverer = Deliverer(self.group, handle, self._dead_letter, Limits(retries=self._settings.retries))
+        deliverer = Deliverer(
+            self.group,
+            self._tracing.handling(handle),
+            self._dead_letter,
+            Limits(retries=self._settings.retries),
+        )
         self._deliverers.append(deliverer)
         self._needed |= {*topics, *(dead_letter_topic(topic, self.group) for topic in topics)}
         instance = self._settings.kafka_instance
@@ -260,7 +268,10 @@ class Bus:
         """
         event_id = stable_id(message.DESCRIPTOR.full_name, *because)
         headers = headers_for(message, event_id=event_id, source=self.group, cause=cause)
-        await self.send(topic_of(message).name, message.SerializeToString(), key_of(message), headers)
+        topic = topic_of(message).name
+        with self._tracing.sending(message, topic, cause) as context:
+            headers["traceparent"] = str(context)
+            await self.send(topic, message.SerializeToString(), key_of(message), headers)
 
     async def send(self, topic: str, value: bytes | None, key: bytes | None, headers: dict[str, str]) -> None:
         """Send raw bytes to a topic; returns when Kafka has acknowledged them.

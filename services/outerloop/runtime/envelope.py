@@ -1,6 +1,5 @@
-"""The envelope: CloudEvents in binary mode (headers) around plain protobuf, and W3C trace context."""
+"""The envelope: CloudEvents in binary mode (headers) around plain protobuf, with W3C trace context."""
 
-import secrets
 import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -11,6 +10,7 @@ from google.protobuf.message import DecodeError, Message
 
 from outerloop.runtime.errors import PoisonError
 from outerloop.runtime.topics import topic_of
+from outerloop.runtime.tracecontext import step
 
 # Every deterministic id of ours is a UUIDv5 below this name.
 NAMESPACE = uuid.UUID("6f7d1c1e-0f3a-5b6e-9a53-0c6d5c1f2b11")
@@ -46,7 +46,7 @@ def headers_for(message: Message, *, event_id: str, source: str, cause: Delivery
         "ce_type": message.DESCRIPTOR.full_name,
         "ce_source": f"outerloop/{source}",
         "ce_time": datetime.now(UTC).isoformat(),
-        "traceparent": _continue(cause.headers.get("traceparent", "") if cause else ""),
+        "traceparent": str(step(message, cause.headers.get("traceparent", "") if cause else "").own),
     }
 
 
@@ -71,9 +71,3 @@ def unpack(delivery: Delivery, kind: type[M]) -> M:
 def key_of(message: Message) -> bytes:
     """The record key that the contract names."""
     return str(getattr(message, topic_of(message).key)).encode()
-
-
-def _continue(traceparent: str) -> str:
-    parts = traceparent.split("-")
-    trace_id = parts[1] if len(parts) == 4 and len(parts[1]) == 32 else secrets.token_hex(16)  # noqa: PLR2004 - W3C
-    return f"00-{trace_id}-{secrets.token_hex(8)}-01"

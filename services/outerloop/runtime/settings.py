@@ -52,6 +52,14 @@ class Settings(KafkaConnection, ClickHouseConnection):
         str, Field(pattern=r"^(text|json)$", description="text, or json: an object a line")
     ] = "text"
 
+    otlp_endpoint: Annotated[
+        str,
+        Field(
+            validation_alias="OTEL_EXPORTER_OTLP_ENDPOINT",
+            description="URL that the services' own traces go to, by OTLP over HTTP; empty: nowhere",
+        ),
+    ] = ""
+
     def repositories(self) -> dict[str, tuple[str, str]]:
         """Agent -> git URL of its repository and the branch that is released from."""
         pairs = (item.partition("=") for item in self.agents.split(",") if item)

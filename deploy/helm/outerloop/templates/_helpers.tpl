@@ -90,6 +90,9 @@ capabilities: {drop: [ALL]}
 - {name: OUTERLOOP_CLICKHOUSE_CA, value: /etc/outerloop/clickhouse-ca/ca.crt}
 {{- end }}
 - {name: OUTERLOOP_LOG_FORMAT, value: {{ $v.logFormat }}}
+{{- with $v.monitoring.tracing.endpoint }}
+- {name: OTEL_EXPORTER_OTLP_ENDPOINT, value: {{ . | quote }}}
+{{- end }}
 {{- end }}
 
 {{- define "outerloop.volumeMounts" -}}
