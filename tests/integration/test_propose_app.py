@@ -669,7 +669,7 @@ async def test_the_attempts_at_one_eval_have_a_budget_and_then_the_mode_is_parke
         "propose_usd_per_day": 10_000,
     }
     await desk.advance(model, agents, **own)
-    assert 1 <= len(model.first) <= 4
+    assert 1 <= len(model.first) < 20  # not a thousand
     assert 0.2 < await desk.spent(agent) <= 0.5
     (event,) = await desk.abandoned(agent)
     assert "budget: " in event.reason or "of the $0.50 that they may" in event.reason

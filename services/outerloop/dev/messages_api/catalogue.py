@@ -39,6 +39,15 @@ class Model:
         """Whether temperature, top_p and top_k, and with them a thinking budget, are accepted."""
         return self.generation < (4, 7)
 
+    @property
+    def least_cached(self) -> int:
+        """Tokens below which a prefix is not cached; a model that is not known counts as the largest."""
+        if "-sonnet-" in self.id:
+            return 2_048 if self.generation >= (4, 6) else 1_024
+        if "-haiku-" in self.id and self.generation < (4, 5):
+            return 2_048
+        return 4_096 if self.generation >= (4, 5) else 1_024
+
     def info(self) -> dict[str, Any]:
         """The body of GET /v1/models/{id}."""
         return {

@@ -100,16 +100,21 @@ def _check_tool_choice(choice: ToolChoice, names: list[str]) -> None:
 
 
 def check_cache(request: CountRequest) -> None:
-    """At most four cache breakpoints, wherever they are."""
-    found = sum(part.cache_control is not None for part in _cacheable(request))
+    """At most four cache breakpoints, wherever they are, and none that lives longer than one before it."""
+    ttls = [part.cache_control.ttl for part in _cacheable(request) if part.cache_control is not None]
+    found = len(ttls)
     if found > _MAX_BREAKPOINTS:
         raise invalid(
             f"A maximum of {_MAX_BREAKPOINTS} blocks with cache_control may be provided. Found {found}."
         )
+    if "1h" in ttls[ttls.index("5m") if "5m" in ttls else found :]:
+        raise invalid(
+            "a ttl='1h' cache_control block must not come after a ttl='5m' cache_control block. Note that "
+            "blocks are processed in the following order: `tools`, `system`, `messages`."
+        )
 
 
 def _cacheable(request: CountRequest) -> Iterator[Cacheable]:
-    yield request
     yield from request.tools
     yield from request.system
     for message in request.messages:
@@ -118,3 +123,4 @@ def _cacheable(request: CountRequest) -> Iterator[Cacheable]:
                 yield block
             if isinstance(block, ToolResult):
                 yield from block.content
+    yield request  # a mark on the request itself is one on its last block

@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from outerloop.dev.messages_api.cache import CacheUse
 from outerloop.dev.messages_api.script import Reply
 from outerloop.dev.messages_api.shapes import Name, ToolUseId, first_error
 from outerloop.dev.messages_api.tokens import CHARS_PER_TOKEN, count_prompt
@@ -37,8 +38,8 @@ class _Reply(_Said):
     stop_reason: Literal["end_turn", "tool_use", "max_tokens", "pause_turn", "refusal"] | None = None
 
 
-def compose(request: dict[str, Any], reply: Reply) -> dict[str, Any]:
-    """The body of the answer to `request`. Raises ScriptError."""
+def compose(request: dict[str, Any], reply: Reply, cached: CacheUse) -> dict[str, Any]:
+    """The body of the answer to `request`, which the cache had that part in. Raises ScriptError."""
     content, stop_reason = _checked(request, reply)
     content, sequence = _until_stop(content, request.get("stop_sequences", []))
     content, output_tokens, cut = _within(content, request["max_tokens"])
@@ -46,6 +47,7 @@ def compose(request: dict[str, Any], reply: Reply) -> dict[str, Any]:
         stop_reason, sequence = "max_tokens", None
     elif sequence is not None:
         stop_reason = "stop_sequence"
+    written = cached.written + cached.written_1h
     return {
         "id": f"msg_01{uuid.uuid4().hex[:22]}",
         "type": "message",
@@ -56,10 +58,13 @@ def compose(request: dict[str, Any], reply: Reply) -> dict[str, Any]:
         "stop_sequence": sequence,
         "stop_details": None,
         "usage": {
-            "input_tokens": count_prompt(request),
-            "cache_creation_input_tokens": 0,
-            "cache_read_input_tokens": 0,
-            "cache_creation": {"ephemeral_5m_input_tokens": 0, "ephemeral_1h_input_tokens": 0},
+            "input_tokens": max(0, count_prompt(request) - cached.read - written),
+            "cache_creation_input_tokens": written,
+            "cache_read_input_tokens": cached.read,
+            "cache_creation": {
+                "ephemeral_5m_input_tokens": cached.written,
+                "ephemeral_1h_input_tokens": cached.written_1h,
+            },
             "output_tokens": output_tokens,
             "service_tier": "standard",
         },

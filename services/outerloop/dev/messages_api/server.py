@@ -13,6 +13,7 @@ from typing import Any
 from aiohttp import web
 from pydantic import ValidationError
 
+from outerloop.dev.messages_api.cache import PromptCache
 from outerloop.dev.messages_api.catalogue import DEFAULT_MODELS, Model
 from outerloop.dev.messages_api.errors import ApiError, invalid
 from outerloop.dev.messages_api.faults import Fault, FaultPlan
@@ -42,6 +43,7 @@ class MessagesApi:
     ) -> None:
         self.url = ""
         self.plan = FaultPlan(faults=[])
+        self.cache = PromptCache()
         self._script = script
         self._seed = seed
         self._disobedience = disobedience
@@ -55,11 +57,15 @@ class MessagesApi:
         self.plan = FaultPlan(faults=[fault.model_copy() for fault in faults])
 
     def stats(self) -> dict[str, Any]:
-        """Requests to /v1 that were answered, by status, and the tokens of those the model answered."""
+        """Requests to /v1 that were answered, by status, and the tokens of those the model answered.
+
+        `tokens_in` are all that were sent, of which `tokens_cached` were read from the cache.
+        """
         return {
             "requests": self._statuses.total(),
             "by_status": {str(status): count for status, count in sorted(self._statuses.items())},
             "tokens_in": self._tokens["in"],
+            "tokens_cached": self._tokens["cached"],
             "tokens_out": self._tokens["out"],
         }
 
@@ -104,24 +110,28 @@ class MessagesApi:
             if error := fault.error():
                 raise error
             await asyncio.sleep(fault.seconds)
-        message = self._answer(body)
+        message = self._answer(body, _key(request))
         if not streaming:
             return web.json_response(message)
         cut = fault.after_events if fault is not None and fault.kind == "cut_stream" else None
         return await _stream(request, message, cut)
 
-    def _answer(self, body: dict[str, Any]) -> dict[str, Any]:
+    def _answer(self, body: dict[str, Any], owner: str) -> dict[str, Any]:
         dice = Dice.thrown(self._seed, self._answered, self._disobedience)
         self._answered += 1
         try:
-            message = compose(body, self._script(copy.deepcopy(body), dice))
+            said = self._script(copy.deepcopy(body), dice)
+            message = compose(body, said, self.cache.use(body, self._models[body["model"]], owner))
         except Exception as error:
             # The script is foreign code: whatever it raises must fail this request, loudly, and no other.
             _log.exception("the script failed on answer %d", self._answered)
             text = f"script error: {type(error).__name__}: {error}"
             raise ApiError(500, text, {"x-should-retry": "false"}) from error
-        self._tokens["in"] += message["usage"]["input_tokens"]
-        self._tokens["out"] += message["usage"]["output_tokens"]
+        usage = message["usage"]
+        written, read = usage["cache_creation_input_tokens"], usage["cache_read_input_tokens"]
+        self._tokens["in"] += usage["input_tokens"] + written + read
+        self._tokens["cached"] += read
+        self._tokens["out"] += usage["output_tokens"]
         return message
 
     async def _count_tokens(self, request: web.Request) -> web.Response:
@@ -164,6 +174,11 @@ async def _stream(request: web.Request, message: dict[str, Any], cut: int | None
         await response.write(encode(event))
     await response.write_eof()
     return response
+
+
+def _key(request: web.Request) -> str:
+    """What the request is paid with: a key or a bearer token."""
+    return request.headers.get("x-api-key") or request.headers.get("authorization") or ""
 
 
 def _failed(request: web.Request, error: ApiError) -> web.Response:

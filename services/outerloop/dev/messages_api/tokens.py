@@ -10,7 +10,7 @@ _IMAGE = " " * 1_600 * CHARS_PER_TOKEN  # an image costs by its pixels, not by i
 
 def count_tokens(content: Any) -> int:
     """Tokens of any JSON value; at least 1."""
-    text = json.dumps(_without_images(content), ensure_ascii=False, separators=(",", ":"))
+    text = json.dumps(as_read(content), ensure_ascii=False, separators=(",", ":"))
     return max(1, ceil(len(text) / CHARS_PER_TOKEN))
 
 
@@ -19,11 +19,12 @@ def count_prompt(request: dict[str, Any]) -> int:
     return count_tokens({key: request[key] for key in ("system", "tools", "messages") if key in request})
 
 
-def _without_images(value: Any) -> Any:
+def as_read(value: Any) -> Any:
+    """What the model reads of a JSON value: an image by its size, and no mark of the cache."""
     if isinstance(value, list):
-        return [_without_images(item) for item in value]
+        return [as_read(item) for item in value]
     if isinstance(value, dict):
         if value.get("type") == "base64":
             return _IMAGE
-        return {key: _without_images(item) for key, item in value.items()}
+        return {key: as_read(item) for key, item in value.items() if key != "cache_control"}
     return value
