@@ -10,6 +10,7 @@ from outerloop.cli import (
     data,
     evals,
     export,
+    forget,
     gate,
     label,
     lessons,
@@ -41,6 +42,7 @@ app.command("topics")(service.topics)
 app.command("settings")(service.settings)
 app.command("send")(data.send)
 app.command("export")(export.export)
+app.command("forget")(forget.forget)
 app.command("status")(ask.status)
 app.command("label")(label.label)
 app.command("replay")(replay.replay)
