@@ -6,10 +6,10 @@ from dataclasses import dataclass
 from outerloop.draft.core.case import caught, on_case_of
 from outerloop.draft.core.mutants import Mutant, mutants
 from outerloop.draft.core.recipe import AGREEING, expectations
-from outerloop.draft.core.writes import writes_of
 from outerloop.evals.expect.composite import Expectation, Not
 from outerloop.evals.expect.tools import ToolCalled, ToolNotCalled
 from outerloop.evals.grade import grade
+from outerloop.trace.acts import writes_of
 from outerloop.trace.model import Trace
 from outerloop.trace.neighbours import MOST, Crowd, always_called
 from outerloop.trace.signal import Signal

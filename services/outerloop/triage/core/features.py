@@ -8,13 +8,13 @@ from dataclasses import dataclass
 from itertools import pairwise
 from math import expm1, log1p
 
+from outerloop.trace.acts import Act, act_of
 from outerloop.triage.core.entities import entities_of_rules
 from outerloop.triage.core.outcome import Outcome, outcome_of
 from outerloop.triage.core.signals import hints_of, rules_of
 from outerloop.triage.core.signs.ending import REFUSES
 from outerloop.triage.core.signs.making import arguments, failed
 from outerloop.triage.core.signs.people import AGREES
-from outerloop.triage.core.tools import Act, act_of
 from outerloop.triage.core.transcript import Transcript
 
 BUCKETS = 2**18

@@ -3,11 +3,11 @@
 from dataclasses import dataclass
 from typing import Literal
 
+from outerloop.trace.acts import act_of
 from outerloop.trace.model import ToolCall
 from outerloop.trace.signal import Signal
 from outerloop.triage.core.entities import leaves
 from outerloop.triage.core.signs.making import arguments, failed, signal
-from outerloop.triage.core.tools import act_of
 from outerloop.triage.core.transcript import Transcript
 
 # Left unanswered; handed over to a person; changed something; or only talked.

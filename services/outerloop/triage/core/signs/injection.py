@@ -4,11 +4,11 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from outerloop.trace.acts import act_of, verb, words_of
 from outerloop.trace.model import ToolCall
 from outerloop.trace.signal import Signal
 from outerloop.triage.core.entities import entities, leaves
 from outerloop.triage.core.signs.making import signal
-from outerloop.triage.core.tools import act_of, verb, words_of
 from outerloop.triage.core.transcript import Transcript
 
 # Text that speaks to the reader as one who takes orders; data seldom does. A word, and what must follow it.

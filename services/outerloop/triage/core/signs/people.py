@@ -3,9 +3,9 @@
 import re
 from collections.abc import Iterator
 
+from outerloop.trace.acts import act_of
 from outerloop.trace.signal import Signal
 from outerloop.triage.core.signs.making import failed, signal
-from outerloop.triage.core.tools import act_of
 from outerloop.triage.core.transcript import Transcript
 
 _CORRECTS = re.compile(

@@ -4,10 +4,10 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from outerloop.trace.acts import act_of
 from outerloop.trace.model import ToolCall
 from outerloop.trace.signal import Signal
 from outerloop.triage.core.signs.making import arguments, failed, same, signal
-from outerloop.triage.core.tools import act_of
 from outerloop.triage.core.transcript import Transcript
 
 # Twice may be a retry that helps; the same call a third time with the same result does not.

@@ -2,10 +2,10 @@
 
 from collections.abc import Iterator
 
+from outerloop.trace.acts import act_of
 from outerloop.trace.signal import Signal
 from outerloop.triage.core.entities import entities_of_rules
 from outerloop.triage.core.signs.making import failed, signal
-from outerloop.triage.core.tools import act_of
 from outerloop.triage.core.transcript import Transcript
 
 _LEAST = 3  # characters: shorter values are counts and flags, which an agent may well choose itself

@@ -1,12 +1,15 @@
-"""What a tool does, as far as its name says: it reads, it writes, it thinks, or it hands over to a person.
+"""Acts: what a tool does, as far as its name says: it reads, writes, thinks, or hands over to a person.
 
 Names of tools are verbs in every framework's examples and conventions; the verb decides. A name without a
 known verb is taken for a read, because a write is the graver claim.
 """
 
 import re
+from collections.abc import Iterable
 from functools import lru_cache
 from typing import Literal
+
+from outerloop.trace.model import Trace
 
 Act = Literal["read", "write", "think", "handover"]
 _WORD = re.compile(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])|\d+")
@@ -67,3 +70,8 @@ def words_of(name: str) -> list[str]:
 def verb(word: str) -> Act | None:
     """What a word of a name says that the tool does; None when it says nothing of that."""
     return _ACTS.get(word)
+
+
+def writes_of(traces: Iterable[Trace]) -> tuple[str, ...]:
+    """The tools that change state which any of these runs called, by name."""
+    return tuple(sorted({c.name for t in traces for c in t.tool_calls if act_of(c.name) == "write"}))
