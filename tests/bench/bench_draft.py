@@ -1,7 +1,7 @@
 """How good are evals that are drafted without a model? On real traces, one half against the other.
 
-The tasks of each file are halved. For each failure mode that triage finds in the first half an eval is
-drafted, from that half alone, and held against the second half:
+The tasks of each file are halved. For each failure mode that triage finds in one half an eval is drafted,
+from that half alone, and held against the other half; then the halves change places:
 
     recall         of the failures that triage puts into the same mode there, the share that the eval fails
     false_alarms   of the runs on requests like its own that are labelled a success, the share that it fails
@@ -83,7 +83,7 @@ class Share:
 
 @dataclass(slots=True)
 class Score:
-    """What evals did on the second half."""
+    """What evals did on the half that they were not drafted from."""
 
     recall: Share = field(default_factory=Share)
     false_alarms: Share = field(default_factory=Share)
@@ -92,7 +92,7 @@ class Score:
     def count(
         self, expect: Sequence[Expectation], exemplar: Trace, sign: Signal, same: Sequence[Trace], half: Half
     ) -> None:
-        """Hold one eval against the second half."""
+        """Hold one eval against the other half."""
         alike = Crowd(half.successes).like(exemplar)
         self.recall.count(caught(expect, exemplar, t) for t in same)
         self.false_alarms.count(not _passes(expect, exemplar, t) for t in alike)
@@ -119,32 +119,51 @@ def halves(runs: Iterable[Labelled]) -> tuple[Half, Half]:
     return first, second
 
 
+@dataclass(slots=True)
+class Tally:
+    """What came of the modes of a file: `why` there is no eval, by title."""
+
+    modes: int = 0
+    found: Score = field(default_factory=Score)
+    sign_only: Score = field(default_factory=Score)
+    why: dict[str, str] = field(default_factory=dict[str, str])
+    seconds: list[float] = field(default_factory=list[float])
+
+    def report(self) -> dict[str, Any]:
+        """The figures of one file."""
+        return {
+            "modes": self.modes,
+            "valid": round(1 - len(self.why) / self.modes, 3) if self.modes else None,
+            "seconds": round(sum(self.seconds) / len(self.seconds), 3) if self.seconds else None,
+            **self.found.report(),
+            "sign": self.sign_only.report(),
+            "undraftable": self.why,
+        }
+
+
 def measure(runs: Iterable[Labelled], least: int) -> dict[str, Any]:
-    """The figures of one file; a mode is one with `least` failures in the first half."""
-    first, second = halves(runs)
-    found, sign_only = Score(), Score()
-    why: dict[str, str] = {}
-    seconds: list[float] = []
+    """The figures of one file; a mode is one with `least` failures in the half that is drafted from."""
+    one, other = halves(runs)
+    tally = Tally()
+    _draft_from(one, other, least, tally)
+    _draft_from(other, one, least, tally)
+    return tally.report()
+
+
+def _draft_from(first: Half, second: Half, least: int, tally: Tally) -> None:
     modes = {mode: failing for mode, failing in first.failures.items() if len(failing) >= least}
     for mode, failing in modes.items():
         others = [f.trace for other, each in first.failures.items() if other != mode for f in each]
         began = time.perf_counter()
         made = draft(failing, first.healthy, others)
-        seconds.append(time.perf_counter() - began)
+        tally.seconds.append(time.perf_counter() - began)
+        tally.modes += 1
         same = [f.trace for f in second.failures.get(mode, [])]
         if isinstance(made, Undraftable):
-            why[first.titles[mode]] = made.reason
+            tally.why[f"{first.titles[mode]} ({tally.modes})"] = made.reason
             continue
-        found.count(made.expect, made.exemplar, made.sign, same, second)
-        _count_sign(sign_only, made, same, second)
-    return {
-        "modes": len(modes),
-        "valid": round(1 - len(why) / len(modes), 3) if modes else None,
-        "seconds": round(sum(seconds) / len(seconds), 3) if seconds else None,
-        **found.report(),
-        "sign": sign_only.report(),
-        "undraftable": why,
-    }
+        tally.found.count(made.expect, made.exemplar, made.sign, same, second)
+        _count_sign(tally.sign_only, made, same, second)
 
 
 def _count_sign(score: Score, made: Draft, same: Sequence[Trace], half: Half) -> None:

@@ -107,6 +107,28 @@ def test_of_a_sign_that_is_not_known_here_the_call_that_it_points_to_is_forbidde
     assert made.expect[0] == wanted.own[0]
 
 
+def test_how_something_is_looked_up_is_not_prescribed() -> None:
+    # All of these healthy runs search, and one also asks the calendar: neither names the case.
+    search, day = Call("search_events", {"query": "dinner"}), Call("get_day_events")
+    healthy = [good(100, search, day), good(101, search), good(102, search)]
+    wanted = expectations(trace(run(1, CANCEL)), sign("empty_answer", "the run"), healthy)
+    ways = tuple(ToolCalled(tool=tool) for tool in ("search_events", "get_day_events"))
+    assert wanted.beside[0] == AnyOf(of=ways)
+
+
+def test_an_agent_that_may_say_no_must_have_looked_before_it_does() -> None:
+    search, day = Call("search_events", {"query": "dinner"}), Call("get_day_events")
+    healthy = [good(100, search, day), good(101, search), good(102, search)]
+    no = trace(run(200, "How is the weather in Lisbon?", answer="I'm sorry, but I can't help with that."))
+    made = draft([bad(1, search, answer="")], [*healthy, no])
+    assert isinstance(made, Draft)
+    assert NOT_REFUSED not in made.expect
+    assert made.expect[-1] == AnyOf(of=(NOT_REFUSED, ToolCalled(tool="search_events")))
+    refusal = "I'm sorry, but I can't help with that."
+    assert not grade(made.expect, trace(run(2, CANCEL, answer=refusal))).passed
+    assert grade(made.expect, trace(run(3, CANCEL, search, answer=refusal))).passed
+
+
 def test_a_tool_that_must_not_be_called_is_not_expected_as_well() -> None:
     failing = trace(run(1, CANCEL, ORDER, CANCELLED))
     assert expectations(failing, sign("evaluation"), HEALTHY) == Wanted((NOT_CANCELLED,), (LOOKED, *END))

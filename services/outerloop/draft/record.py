@@ -24,7 +24,7 @@ from outerloop.evals.model import FORMAT, Eval, Provenance, content_sha256
 from outerloop.runtime.envelope import stable_id
 from outerloop.store.evals import EvalRecord, Reproduction, State
 
-DRAFTER = "outerloop draft rules/4"
+DRAFTER = "outerloop draft rules/5"
 _SOURCES = 5
 _REPRODUCTION = {
     Reproduction.UNASKED: REPRODUCTION_UNSPECIFIED,

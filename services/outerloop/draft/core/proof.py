@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from outerloop.draft.core.case import caught, on_case_of
 from outerloop.draft.core.mutants import Mutant, mutants
-from outerloop.draft.core.recipe import AGREEING, expectations
+from outerloop.draft.core.recipe import AGREEING, ENDING, expectations
 from outerloop.evals.expect.composite import Expectation, Not
 from outerloop.evals.expect.tools import ToolCalled, ToolNotCalled
 from outerloop.evals.grade import grade
@@ -21,6 +21,9 @@ CHANCE = 1 / 3
 FALSE_ALARMS = 0.1
 # Failures on so many fewer alike requests than another are no typical ones of their mode.
 TYPICAL = 1 / 2
+# What more than this share of all the agent's healthy runs do at their end is a good end, on any request: an
+# agent that may say no says no to the next one too.
+SELDOM = 0.01
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,9 +76,23 @@ class _Recorded:
 
     def __init__(self, failing: Sequence[Failing], healthy: Sequence[Trace], others: Sequence[Trace]) -> None:
         self.any_healthy = list(healthy[:MOST])
+        self.ending = [e for e in ENDING if _misses(e, healthy) <= SELDOM * len(healthy)]
         self.failing = Crowd([f.trace for f in failing])
         self.healthy = Crowd(healthy)
         self.others = Crowd(others)
+
+
+@dataclass(frozen=True, slots=True)
+class _Scene:
+    """A candidate, the failures of other modes on requests like its own, and how good runs of the agent end.
+
+    `typical`: the healthy runs that it is compared with are on requests like its own.
+    """
+
+    candidate: Failing
+    others: Sequence[Trace]
+    ending: Sequence[Expectation]
+    typical: bool
 
 
 def draft(
@@ -153,7 +170,7 @@ def _try(
     if not compared:
         return Undraftable("no healthy run to compare with")
     others = recorded.others.like(candidate.trace)
-    expect, held = _prove(candidate, compared, others, typical=bool(alike))
+    expect, held = _prove(_Scene(candidate, others, recorded.ending, bool(alike)), compared)
     if not expect or not _fails(expect, candidate):
         return Undraftable(
             f"nothing exact tells {candidate.sign.subject} ({candidate.sign.kind}) from healthy runs"
@@ -171,9 +188,7 @@ def _try(
     return _Proven(candidate, expect, held, bad, len(alike))
 
 
-def _prove(
-    candidate: Failing, compared: Sequence[Trace], others: Sequence[Trace], *, typical: bool
-) -> tuple[tuple[Expectation, ...], Sequence[Trace]]:
+def _prove(scene: _Scene, compared: Sequence[Trace]) -> tuple[tuple[Expectation, ...], Sequence[Trace]]:
     """Expectations chosen on some healthy runs that hold on all others, and those others.
 
     A run held out on which they do not hold has its say in choosing from then on, and the rest must prove
@@ -182,20 +197,19 @@ def _prove(
     apart = 2 if len(compared) > AGREEING else 1
     chosen, held = list(compared[::apart]), list(compared[1::2]) if apart > 1 else []
     while True:
-        expect = _choose(candidate, chosen, others, typical=typical)
-        passed = [grade(on_case_of(t, expect, candidate.trace), t).passed for t in held]
+        expect = _choose(scene, chosen)
+        passed = [grade(on_case_of(t, expect, scene.candidate.trace), t).passed for t in held]
         if all(passed):
             return expect, held or chosen
         chosen += [t for t, ok in zip(held, passed, strict=True) if not ok]
         held = [t for t, ok in zip(held, passed, strict=True) if ok]
 
 
-def _choose(
-    candidate: Failing, healthy: Sequence[Trace], others: Sequence[Trace], *, typical: bool
-) -> tuple[Expectation, ...]:
+def _choose(scene: _Scene, healthy: Sequence[Trace]) -> tuple[Expectation, ...]:
+    candidate, others = scene.candidate, scene.others
     exemplar = candidate.trace
-    among = [exemplar, *healthy, *others]
-    wanted = expectations(exemplar, candidate.sign, healthy if typical else (), writes_of(among))
+    writes = writes_of([exemplar, *healthy, *others])
+    wanted = expectations(exemplar, candidate.sign, healthy if scene.typical else (), writes, scene.ending)
     # Another flaw on the same kind of request has an eval of its own: one that also demanded its absence
     # here would reject the change that closes this mode, and that eval the change that closes the other.
     beside = [e for each in wanted.beside if (e := _that_holds(each, exemplar, others)) is not None]
@@ -207,6 +221,10 @@ def _choose(
         # Where the wrong was a deed, the right may be to say no.
         beside = [e for e in beside if not isinstance(e, Not)]
     return tuple(beside) if own is None else (own, *(e for e in beside if e != own))
+
+
+def _misses(expectation: Expectation, runs: Sequence[Trace]) -> int:
+    return sum(not grade([expectation], run).passed for run in runs)
 
 
 def _that_holds(expectation: Expectation, exemplar: Trace, runs: Sequence[Trace]) -> Expectation | None:

@@ -1,6 +1,7 @@
 """What an eval should expect, from the sign of failure and from what healthy runs did. Exact, no model."""
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,16 +10,19 @@ from outerloop.draft.core.case import case_of
 from outerloop.evals.expect.answer import Answered
 from outerloop.evals.expect.behaviour import NoErrorStatus
 from outerloop.evals.expect.changes import StateChanges
-from outerloop.evals.expect.composite import AnyOf, Expectation, Not
+from outerloop.evals.expect.composite import AllOf, AnyOf, Expectation, Not
 from outerloop.evals.expect.refusal import Refused
 from outerloop.evals.expect.tools import Call, NoRepeatedCall, ToolCalled, ToolNotCalled
 from outerloop.evals.jsonvalue import canonical
+from outerloop.trace.acts import act_of
 from outerloop.trace.model import ToolCall, Trace
 from outerloop.trace.neighbours import always_called
 from outerloop.trace.signal import Signal
 
 # Fewer agreeing neighbours could agree by chance on a tool that the request does not need.
 AGREEING = 2
+# Ways to look something up that are named in one expectation: a person reads them.
+WAYS = 6
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,22 +37,63 @@ class Wanted:
     beside: tuple[Expectation, ...]
 
 
+# How a good run ends, whatever it was asked.
+REFUSES_NOT = Not(of=Refused())
+ENDING: tuple[Expectation, ...] = (NoErrorStatus(), Answered(), REFUSES_NOT)
+
+
 def expectations(
-    failing: Trace, sign: Signal, healthy: Sequence[Trace], writes: Sequence[str] = ()
+    failing: Trace,
+    sign: Signal,
+    healthy: Sequence[Trace],
+    writes: Sequence[str] = (),
+    ending: Sequence[Expectation] = ENDING,
 ) -> Wanted:
     """What a good run of `failing`'s request would do, given healthy runs of requests like it.
 
-    `writes` are tools that change state. Of a sign that nothing exact says, as of a kind that is not known
-    here, `own` is empty: then only what good runs do anyway can tell.
+    `writes` are tools that change state, `ending` is how the agent's good runs end. Of a sign that nothing
+    exact says, as of a kind that is not known here, `own` is empty: then only what good runs do anyway can
+    tell.
     """
     own = _own(failing, sign)
     named = {own[0].tool} if own and isinstance(own[0], ToolCalled | ToolNotCalled) else set()
     tools = always_called(healthy) if len(healthy) >= AGREEING else []
-    called: list[Expectation] = [_called(tool, failing, healthy) for tool in tools if tool not in named]
+    called = _needed([_called(tool, failing, healthy) for tool in tools if tool not in named], healthy)
     if own and isinstance(own[0], ToolCalled) and own[0].tool in tools:
         own = (_called(own[0].tool, failing, healthy), *own)
-    ending = (NoErrorStatus(), Answered(), Not(of=Refused()))
-    return Wanted(own, tuple(e for e in (*called, *_changes(called, tools, writes), *ending) if e not in own))
+    beside = (*called, *_changes(called, tools, writes), *ending, *_no_sooner(tools, called, ending))
+    return Wanted(own, tuple(e for e in beside if e not in own))
+
+
+def _no_sooner(
+    tools: Sequence[str], called: Sequence[Expectation], ending: Sequence[Expectation]
+) -> Iterator[Expectation]:
+    """Where good runs may refuse: that none does before it has done all that healthy runs do."""
+    demanded = {e.tool for e in called if isinstance(e, ToolCalled)}
+    if REFUSES_NOT not in ending and not demanded.issuperset(tools):
+        done = tuple(ToolCalled(tool=tool) for tool in tools)
+        yield AnyOf(of=(REFUSES_NOT, done[0] if len(done) == 1 else AllOf(of=done)))
+
+
+def _needed(called: Sequence[ToolCalled], healthy: Sequence[Trace]) -> list[Expectation]:
+    """What a good run needs to call of what every healthy run does: what changes something or names the case.
+
+    Of other reads any one that some healthy run did will do: that all did the same may be their habit, and
+    another way to look it up as good. To think is nobody's duty.
+    """
+    needed = [c for c in called if c.arguments or act_of(c.tool) in {"write", "handover"}]
+    habits = [c.tool for c in called if not c.arguments and act_of(c.tool) == "read"]
+    if not habits:
+        return list(needed)
+    named = {c.tool for c in needed} | set(habits)
+    done = Counter(c.name for t in healthy for c in t.tool_calls if not c.failed and act_of(c.name) == "read")
+    others = [tool for tool, _ in done.most_common() if tool not in named]
+    return [*needed, _any_of([*habits, *others][:WAYS])]
+
+
+def _any_of(tools: Sequence[str]) -> Expectation:
+    calls = tuple(ToolCalled(tool=tool) for tool in tools)
+    return calls[0] if len(calls) == 1 else AnyOf(of=calls)
 
 
 def _changes(
