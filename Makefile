@@ -51,9 +51,9 @@ deploy-tools: ## Helm (built by Go) and promtool (Debian's), where they can be h
 	@command -v promtool > /dev/null || test "$$(id -u)" != 0 || ! command -v apt-get > /dev/null || \
 	  { apt-get update -qq && apt-get install -qq --no-install-recommends prometheus > /dev/null; }
 
-# A control plane from source, as no image or archive of it is needed so; twenty minutes on two cores.
+# From source, as so no image or archive of them is needed; a quarter of an hour on two cores.
 KUBERNETES := 1.36.3
-deploy-cluster: deploy-tools ## etcd, Kubernetes and kwok, built by Go, for test-deploy
+deploy-engines: deploy-tools ## what test-deploy tries the deployment on, built by Go: Kubernetes, kwok, a Collector
 	cd tests/engines/kubernetes/binaries && for each in k8s.io/kubernetes/cmd/kube-apiserver \
 	  k8s.io/kubernetes/cmd/kube-controller-manager k8s.io/kubernetes/cmd/kube-scheduler go.etcd.io/etcd/server/v3=etcd; do \
 	  into="$(CURDIR)/$(TOOLS)/$$(basename $${each##*=})"; \
@@ -62,6 +62,8 @@ deploy-cluster: deploy-tools ## etcd, Kubernetes and kwok, built by Go, for test
 	    -X k8s.io/component-base/version.gitMinor=$(word 2,$(subst ., ,$(KUBERNETES)))" $${each%%=*}; } || exit 1; \
 	done
 	@test -x $(TOOLS)/kwok || GOBIN=$(CURDIR)/$(TOOLS) go install sigs.k8s.io/kwok/cmd/kwok@v0.7.0
+	@test -x $(TOOLS)/otelcol || { go run go.opentelemetry.io/collector/cmd/builder@v0.165.0 --config tests/deploy/collector.yaml \
+	  && mv .cache/otelcol/otelcol $(TOOLS)/otelcol; }
 
 test-deploy: setup deploy-tools ## chart, alerts, dashboards, image: one line a check, one JSON line at the end
 	$(BIN)/python tests/deploy $(ARGS)

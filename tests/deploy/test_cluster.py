@@ -1,6 +1,6 @@
 """The chart on a real control plane: accepted, admitted, rolled, scaled; and who may do what in it.
 
-`make deploy-cluster` builds what this needs; without it these are skipped.
+`make deploy-engines` builds what this needs; without it these are skipped.
 """
 
 import contextlib

@@ -1,6 +1,6 @@
 """The chart as Helm makes it of each set of values, and where the tools are that look at it.
 
-A tool that is not there skips what needs it, with the reason; `make deploy-tools` gets them.
+A tool that is not there skips what needs it, with the reason: `make deploy-tools deploy-engines` gets them.
 """
 
 import os
@@ -24,7 +24,7 @@ def tool(name: str) -> str:
     path = os.pathsep.join([str(ROOT / ".cache" / "tools"), os.environ.get("PATH", "")])
     found = shutil.which(name, path=path)
     if found is None:
-        pytest.skip(f"no {name}: `make deploy-tools` gets it")
+        pytest.skip(f"no {name}: `make deploy-tools deploy-engines` gets it")
     return found
 
 

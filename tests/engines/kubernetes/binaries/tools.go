@@ -1,6 +1,6 @@
 //go:build tools
 
-// Package tools names what `make deploy-cluster` builds: Kubernetes' own modules cannot be installed by
+// Package tools names what `make deploy-engines` builds: Kubernetes' own modules cannot be installed by
 // `go install path@version`, as their go.mod replaces modules; here the replacements are ours.
 package tools
 
