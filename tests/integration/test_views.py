@@ -211,4 +211,3 @@ async def test_a_judge_is_measured_by_people(db: ClickHouse) -> None:
         await opinions.insert(db, opinion)
     sql = "SELECT name, both, agreed, said_bad, rightly_bad, agreement FROM agreement WHERE source = 'judge'"
     assert await rows(db, sql) == [("judge-1", 2, 1, 2, 1, 0.5)]
-    assert await opinions.spent_usd(db, SHOP, NOON) == 1.1

@@ -8,18 +8,14 @@ from typing import Annotated, Any
 
 import typer
 
-from outerloop.cli import data, output
+from outerloop.cli import data, judge, output
 from outerloop.cli.output import AsJson
 from outerloop.runtime.errors import PoisonError, UserError
 from outerloop.trace.model import Span, Trace
 from outerloop.trace.otlp import decode_traces, spans_of
 
-app = typer.Typer(help="Triage, tried out on files.", no_args_is_help=True)
-
-
-@app.callback()
-def _group() -> None:
-    """Keeps `score` a command of its own: typer would make the only command the group."""
+app = typer.Typer(help="Triage: tried out on files, and how good its judge is.", no_args_is_help=True)
+app.command("judge")(judge.judge)
 
 
 @app.command("score")

@@ -17,6 +17,9 @@ REDACTED = Counter("outerloop_redacted_total", "what was replaced before it was 
 OTLP_PENDING = Gauge("outerloop_otlp_pending_bytes", "of requests that Kafka does not have yet", [])
 OTLP_BUSY = Counter("outerloop_otlp_busy_total", "requests told to come again, for want of memory", [])
 TRACES = Counter("outerloop_traces_total", "traces judged, by verdict", ["verdict"])
+JUDGE_CALLS = Counter(
+    "outerloop_judge_calls_total", "calls of triage's model by what came of them", ["what", "outcome"]
+)
 TRIALS = Counter("outerloop_trials_total", "trials run by the gate", ["outcome"])
 TRIALS_WAITING = Gauge("outerloop_trials_waiting", "trials that this judge has asked for and waits for", [])
 TRIAL_WAIT = Gauge("outerloop_trial_wait_seconds", "how long the one that it waits for the longest takes", [])

@@ -1,4 +1,4 @@
-"""What an agent's improvement has cost: drafts, sessions of the harness and trials. Writes nothing."""
+"""What an agent's improvement has cost: judging, drafts, the harness and trials. Writes nothing."""
 
 from collections.abc import Iterable
 from datetime import UTC, datetime
@@ -25,6 +25,7 @@ async def spent_usd(db: ClickHouse, agent: str, models: Iterable[str], since: da
         trials
         + await _paid_usd(db, "harness_steps", agent, since)
         + await _paid_usd(db, "draft_calls", agent, since)
+        + await _paid_usd(db, "judge_calls", agent, since)
     )
 
 

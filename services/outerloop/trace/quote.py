@@ -7,6 +7,7 @@ cannot end its quoting, begin a section, hide from a reader, or grow without lim
 import json
 import re
 import unicodedata
+from collections.abc import Callable, Mapping, Sequence
 
 from outerloop.trace.model import Trace
 
@@ -54,16 +55,40 @@ def run(trace: Trace, most: int = RUN_CHARS) -> str:
     {"model"} (what the model said between calls), then {"error"} if the run ended in one, then {"answer"}.
     At most `most` characters; after the quoting comes a sentence on what was left out.
     """
-    for chars in _TEXT_CHARS:
-        lines = _lines(trace, chars)
+    return _quoted(f"trace {trace.trace_id}", lambda chars: _lines(trace, chars), most, _TEXT_CHARS)
+
+
+def recorded(
+    provenance: str,
+    records: Sequence[Mapping[str, object]],
+    most: int,
+    text_chars: tuple[int, ...] = _TEXT_CHARS,
+) -> str:
+    """Records as data: a JSON line each between `<data provenance="…">` and `</data>`, as in `run`.
+
+    Texts in them are cut to the first of `text_chars` with which all fits, else to the last of them.
+    """
+
+    def lines(chars: int) -> list[str]:
+        cut = ({k: clip(v, chars) if isinstance(v, str) else v for k, v in r.items()} for r in records)
+        return [visible(json.dumps(record, ensure_ascii=False)) for record in cut]
+
+    return _quoted(provenance, lines, most, text_chars)
+
+
+def _quoted(
+    provenance: str, lines_of: Callable[[int], list[str]], most: int, text_chars: tuple[int, ...]
+) -> str:
+    for chars in text_chars:
+        lines = lines_of(chars)
         if sum(map(len, lines)) + len(lines) <= most:
             break
     kept = _middle_out(lines, most)
     notes = [f"texts longer than {chars} characters are cut"] if any("left out]" in k for k in kept) else []
     if len(kept) < len(lines):
         notes.insert(0, f"{len(lines) - len(kept)} of {len(lines)} lines, from the middle")
-    identifier = re.sub(r"[^0-9A-Za-z_-]", "", trace.trace_id)[:64]
-    quoted = "\n".join([f'<data provenance="trace {identifier}">', *kept, "</data>"])
+    identifier = re.sub(r"[^0-9A-Za-z_ -]", "", provenance)[:70]
+    quoted = "\n".join([f'<data provenance="{identifier}">', *kept, "</data>"])
     return f"{quoted}\n\nLeft out: {'; '.join(notes)}." if notes else quoted
 
 

@@ -6,5 +6,7 @@ Consumes  outerloop.trace.settled.v1; its own outerloop.failure.detected.v1, whi
           eval.linked, eval.undraftable, change.proposed, change.abandoned, decision.reached and
           eval.reopened.
 Produces  outerloop.failure.detected.v1, outerloop.mode.opened.v1, outerloop.mode.escalated.v1.
-Owns      ClickHouse: verdicts, judged_traces, modes, mode_states, mode_rulings, mode_escalations, labels.
+Hears     outerloop.loop.paused.v1: a model, where one is set, is not asked of what is paused.
+Owns      ClickHouse: verdicts, judged_traces, modes, mode_states, mode_rulings, mode_escalations, labels,
+          judge_calls, judge_opinions, mode_descriptions.
 """

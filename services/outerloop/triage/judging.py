@@ -18,6 +18,7 @@ from outerloop.store.settlements import LOOK_BACK_DAYS
 from outerloop.store.verdicts import Verdict
 from outerloop.triage.core.grouping import Group
 from outerloop.triage.core.rulings import home_of
+from outerloop.triage.judges import Judges
 from outerloop.triage.record import agent_of, failure_of, judged, mode_of, when_sent
 
 log = logging.getLogger(__name__)
@@ -26,9 +27,10 @@ log = logging.getLogger(__name__)
 class Judging:
     """Judges traces, as often as it is asked to: the same trace again replaces its verdict."""
 
-    def __init__(self, bus: Bus, db: ClickHouse) -> None:
+    def __init__(self, bus: Bus, db: ClickHouse, judges: Judges) -> None:
         self._bus = bus
         self._db = db
+        self._judges = judges
         self._prices = known_prices()
 
     async def settled(self, settled: Mapping[str, Delivery]) -> None:
@@ -48,6 +50,10 @@ class Judging:
         """The ids of those that are stored."""
         traces = await spans.traces(self._db, trace_ids)
         said = await evaluations.of_traces(self._db, trace_ids)
+        for trace_id, opinion in (
+            await self._judges.say({i: agent_of(t) for i, t in traces.items()})
+        ).items():
+            said.setdefault(trace_id, []).append(opinion)
         by_people = await labels.of_traces(self._db, trace_ids)
         moves = await rulings.moving(self._db, sorted({agent_of(t) for t in traces.values()}))
         made = [

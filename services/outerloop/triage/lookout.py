@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime, timedelta
 
 from outerloop.contracts.v1.failure_pb2 import FailureDetected
@@ -17,9 +18,27 @@ from outerloop.triage.court import Rulings
 
 log = logging.getLogger(__name__)
 
+# What is done from time to time for an agent that this replica holds.
+Visit = Callable[[str, datetime], Awaitable[None]]
+
 LOOK_SECONDS = 60.0
 # Of late, and what it is compared with: a bad hour against its day, a bad day against its week.
 _WINDOWS = ((timedelta(hours=1), timedelta(days=1)), (timedelta(days=1), timedelta(days=7)))
+
+
+async def visiting(bus: Bus, db: ClickHouse, *visits: Visit) -> None:
+    """For ever: from time to time, visit every agent that this replica holds."""
+    while True:
+        await asyncio.sleep(LOOK_SECONDS)
+        for visit in visits:
+            try:
+                for agent in await verdicts.agents(db):
+                    if bus.holds(topic_of(FailureDetected).name, agent):
+                        await visit(agent, datetime.now(UTC))
+            except OuterloopError as error:
+                log.warning("another look is taken later: %s", error)
+            except Exception:  # what is wrong with one agent, even a bug, must not end the service for others
+                log.exception("another look is taken later")
 
 
 class Lookout:
@@ -32,16 +51,7 @@ class Lookout:
 
     async def look(self) -> None:
         """For ever: visit every agent that this replica holds."""
-        while True:
-            await asyncio.sleep(LOOK_SECONDS)
-            try:
-                for agent in await verdicts.agents(self._db):
-                    if self._bus.holds(topic_of(FailureDetected).name, agent):
-                        await self.visit(agent, datetime.now(UTC))
-            except OuterloopError as error:
-                log.warning("modes wait for another look: %s", error)
-            except Exception:  # what is wrong with one agent, even a bug, must not end the service for others
-                log.exception("modes wait for another look")
+        await visiting(self._bus, self._db, self.visit)
 
     async def visit(self, agent: str, now: datetime) -> None:
         """Tidy up after rulings, and say which modes have become more frequent."""

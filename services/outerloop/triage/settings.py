@@ -4,13 +4,28 @@ from typing import Annotated
 
 from pydantic import Field
 
-from outerloop.runtime.settings import Settings
+from outerloop.runtime.settings import ModelSettings
 
 
-class TriageSettings(Settings):
+class TriageSettings(ModelSettings):
     """See the descriptions; `outerloop settings` prints them."""
 
     mode_opens_at: Annotated[
         int, Field(ge=1, description="failing traces with one cause before an eval is drafted for it")
     ] = 3
     triage_batch: Annotated[int, Field(ge=1, description="traces judged at a time")] = 100
+    triage_model: Annotated[
+        str,
+        Field(description="the model that judges what leaves no sign, and names modes; empty: none is asked"),
+    ] = ""
+    triage_usd_per_day: Annotated[
+        float, Field(ge=0, description="what that model may cost a day, all agents and workers together")
+    ] = 5.0
+    triage_judge_precision: Annotated[
+        float,
+        Field(
+            ge=0,
+            le=1,
+            description="of what a judge calls bad, the share that people must call so for it to decide",
+        ),
+    ] = 0.8
