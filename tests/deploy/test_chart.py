@@ -133,20 +133,27 @@ def test_only_who_starts_trials_has_a_token_of_the_cluster(objects: Objects) -> 
     assert not of(objects, "ClusterRole")
 
 
-def test_secrets_reach_only_who_needs_them() -> None:
+JUDGE = "services.triage.settings.triage_model=claude-sonnet-5-5"
+
+
+def secrets_of(objects: Objects) -> dict[str, set[str]]:
     has: dict[str, set[str]] = {}
-    for deployment in of(rendered(FULL), "Deployment"):
+    for deployment in of(objects, "Deployment"):
         service = deployment["metadata"]["labels"]["app.kubernetes.io/component"]
         spec = deployment["spec"]["template"]["spec"]
         env = (each.get("valueFrom", {}) for each in spec["containers"][0]["env"])
         has[service] = {each["secretKeyRef"]["name"] for each in env if "secretKeyRef" in each}
         has[service] |= {volume["secret"]["secretName"] for volume in spec["volumes"] if "secret" in volume}
-    assert {s for s, names in has.items() if "outerloop-model" in names} == {
-        "draft",
-        "gate",
-        "propose",
-        "triage",
-    }
+    return has
+
+
+def test_secrets_reach_only_who_needs_them() -> None:
+    has = secrets_of(rendered(FULL))
+    asking = {"draft", "gate", "propose"}
+    assert {s for s, names in has.items() if "outerloop-model" in names} == asking
+    for judge in (JUDGE, JUDGE.removeprefix("services.triage.")):
+        judged = secrets_of(rendered(FULL, judge))
+        assert {s for s, names in judged.items() if "outerloop-model" in names} == asking | {"triage"}
     assert {s for s, names in has.items() if "outerloop-git" in names} == {"draft", "gate", "propose"}
     assert {s for s, names in has.items() if "outerloop-forge" in names} == {"gate"}
     assert {s for s, names in has.items() if "outerloop-signing" in names} == {"gate"}
@@ -175,23 +182,32 @@ def test_every_variable_is_one_that_the_services_know(objects: Objects) -> None:
         assert {each for each in said if each.startswith("OUTERLOOP_")} <= known, name
 
 
-def test_nothing_goes_out_but_where_it_must() -> None:
-    policies = {p["metadata"]["name"]: p["spec"] for p in of(rendered(MINIMAL), "NetworkPolicy")}
-    deny = policies["ol-outerloop-default-deny"]
-    assert (deny["policyTypes"], deny.get("egress"), deny.get("ingress")) == (
-        ["Ingress", "Egress"],
-        None,
-        None,
-    )
-    ports = {
+def ports_of(policies: dict[str, Any]) -> dict[str, set[int]]:
+    return {
         name.removeprefix("ol-outerloop-"): {
             port["port"] for rule in spec["egress"] for port in rule.get("ports", ())
         }
         for name, spec in policies.items()
         if "egress" in spec
     }
+
+
+def policies_of(objects: Objects) -> dict[str, Any]:
+    return {p["metadata"]["name"]: p["spec"] for p in of(objects, "NetworkPolicy")}
+
+
+def test_nothing_goes_out_but_where_it_must() -> None:
+    policies = policies_of(rendered(MINIMAL))
+    deny = policies["ol-outerloop-default-deny"]
+    assert (deny["policyTypes"], deny.get("egress"), deny.get("ingress")) == (
+        ["Ingress", "Egress"],
+        None,
+        None,
+    )
+    ports = ports_of(policies)
     assert ports["ingest"] == {53, 9092, 9093, 9094, 8123, 8443}
-    assert ports["triage"] == ports["ingest"] | {443}
+    assert ports["triage"] == ports["ingest"]
+    assert ports_of(policies_of(rendered(MINIMAL, JUDGE)))["triage"] == ports["ingest"] | {443}
     assert ports["migrate"] == {53, 8123, 8443}
     assert ports["trials"] == {8090}
     trials = policies["ol-outerloop-trials"]

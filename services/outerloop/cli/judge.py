@@ -1,4 +1,4 @@
-"""`outerloop triage judge`: how far the judging model agrees with people, whether it decides, what it costs."""
+"""`outerloop triage judge`: how far the judging model agrees with people, if it decides, what it costs."""
 
 from dataclasses import asdict
 from typing import Annotated, Any
@@ -25,7 +25,7 @@ def judge(
     agent: Annotated[str, typer.Option(help="of one agent only")] = "",
     as_json: AsJson = False,
 ) -> None:
-    """The judging model beside people: its confusion matrix, whether it decides anything yet, and its cost."""
+    """The judging model beside people: its confusion matrix, whether it decides yet, and its cost."""
     settings = load(TriageSettings)
     rows = output.run(_rows(agent, settings.triage_judge_precision))
     if as_json:

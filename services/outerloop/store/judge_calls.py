@@ -55,8 +55,8 @@ async def spent_usd(db: ClickHouse, since: datetime) -> float:
 async def bills(db: ClickHouse, since: datetime) -> list[Bill]:
     """What every judge has cost, by agent, prompts of the same model together."""
     rows = await db.query(
-        "SELECT agent, model, sum(usd) AS usd, sumIf(usd, at >= {since:DateTime64(3)}) AS usd_since,"
-        " countIf(outcome = 'away') AS away FROM judge_calls FINAL GROUP BY agent, model",
+        "SELECT agent, model, sum(c.usd) AS usd, sumIf(c.usd, c.at >= {since:DateTime64(3)}) AS usd_since,"
+        " countIf(c.outcome = 'away') AS away FROM judge_calls AS c FINAL GROUP BY agent, model",
         since=since,
     )
     return [Bill(**row) for row in rows]
@@ -66,7 +66,8 @@ async def others(db: ClickHouse, call: JudgeCall, *, since: datetime, alive: dat
     """How many other calls since then ask the same: answered, or begun after `alive` and not ended."""
     rows = await db.query(
         "SELECT count() AS n FROM judge_calls FINAL"
-        " WHERE at >= {since:DateTime64(3)} AND about = {about:String} AND model = {model:String} AND prompt = {prompt:String} AND call_id != {own:String}"
+        " WHERE at >= {since:DateTime64(3)} AND about = {about:String} AND model = {model:String}"
+        " AND prompt = {prompt:String} AND call_id != {own:String}"
         " AND (outcome IN ('answered', 'useless', 'refused')"
         " OR outcome = {asking:String} AND at >= {alive:DateTime64(3)})",
         since=since,

@@ -145,7 +145,8 @@ async def standings(db: ClickHouse, agents: Sequence[str] = ()) -> list[Standing
 async def against_people(db: ClickHouse, judge: Standing, *, at_most: int) -> list[Dispute]:
     """What a judge says otherwise than people, the latest first."""
     rows = await db.query(
-        "SELECT o.trace_id AS trace_id, o.said AS judge, if(p.good, 'good', 'bad') AS people, o.reason AS reason"
+        "SELECT o.trace_id AS trace_id, o.said AS judge, if(p.good, 'good', 'bad') AS people,"
+        " o.reason AS reason"
         " FROM (SELECT * FROM judge_opinions FINAL WHERE agent = {agent:String} AND model = {model:String}"
         " AND prompt = {prompt:String} AND said IN ('good', 'bad')) AS o"
         " INNER JOIN (SELECT trace_id, argMax(good, (source = 'person', labelled_at)) AS good"

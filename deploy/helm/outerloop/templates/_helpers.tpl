@@ -22,7 +22,11 @@ app.kubernetes.io/component: {{ .component }}
 {{- end }}
 
 {{/* The services that may ask a model, that use git, that run agents. Nobody else is given the means. */}}
-{{- define "outerloop.asksModel" }}{{ if has . (list "triage" "draft" "propose" "gate") }}yes{{ end }}{{ end }}
+{{/* Triage asks one only where its settings name it. Takes (dict "root" $ "component" "triage"). */}}
+{{- define "outerloop.asksModel" }}
+{{- $judges := or .root.Values.services.triage.settings.triage_model .root.Values.settings.triage_model }}
+{{- if or (has .component (list "draft" "propose" "gate")) (and (eq .component "triage") $judges) }}yes{{ end }}
+{{- end }}
 {{- define "outerloop.usesGit" }}{{ if has . (list "draft" "propose" "gate") }}yes{{ end }}{{ end }}
 {{- define "outerloop.runsTrials" }}{{ if has . (list "draft" "propose" "gate") }}yes{{ end }}{{ end }}
 
