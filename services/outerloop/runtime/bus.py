@@ -295,7 +295,10 @@ class Bus:
         if not self._there.issuperset(topics):
             self._there = set(await self._broker.config.admin_client.list_topics())
         if missing := sorted(set(topics) - self._there):
-            raise OutageError(f"topic {', '.join(missing)} is missing: run `outerloop topics --create`")
+            raise OutageError(
+                f"topic {', '.join(missing)} is missing: run `outerloop topics --create`"
+                " (or Kafka's ACLs hide it: this user must be allowed to describe it)"
+            )
 
     async def _dead_letter(self, record: Delivery, error: Exception, attempts: int) -> None:
         headers = {
