@@ -21,6 +21,7 @@ from outerloop.runtime.envelope import Delivery, stable_id, unpack
 from outerloop.runtime.errors import DeadLetterFloodError, OutageError, PoisonError, UserError
 from outerloop.runtime.settings import Settings
 from outerloop.runtime.topics import dead_letter_topic, topic_of
+from outerloop.runtime.tracecontext import root_of
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -105,14 +106,12 @@ async def test_a_message_arrives_with_its_envelope(bus: Bus, desk: Desk) -> None
     assert first.headers["ce_source"] == f"outerloop/{GROUP}"
 
 
-async def test_a_trace_goes_on_through_an_event(bus: Bus, desk: Desk) -> None:
-    trace_id = uuid.uuid4().hex
-    cause = Delivery("t", 0, 0, None, None, {"traceparent": f"00-{trace_id}-00f067aa0ba902b7-01"})
+async def test_an_event_carries_its_place_in_the_trace_of_its_mode(bus: Bus, desk: Desk) -> None:
     mode = ModeOpened(mode_id=f"{RUN}-traced", agent="helpdesk")
-    await bus.publish(mode, because=(RUN, "traced"), cause=cause)
+    await bus.publish(mode, because=(RUN, "traced"))
     await until(lambda: any(unpack(d, ModeOpened) == mode for d in desk.seen[MODES]))
     (got,) = [d for d in desk.seen[MODES] if unpack(d, ModeOpened) == mode]
-    assert got.headers["traceparent"].split("-")[1] == trace_id
+    assert got.headers["traceparent"] == str(root_of(mode.mode_id))
 
 
 async def test_a_header_that_is_not_text_costs_no_record(
