@@ -273,14 +273,17 @@ async def test_an_invalid_span_costs_only_itself(loop: Loop) -> None:
     records = results.resource_logs[0].scope_logs[0].log_records
     records.add().CopyFrom(records[0])
     records[0].trace_id = b""
-    there = [len(await loop.letters(topic, "ingest")) for topic in (OTLP_SPANS, OTLP_LOGS)]
+    there = {topic: len(await loop.letters(topic, "ingest")) for topic in (OTLP_SPANS, OTLP_LOGS)}
     await loop.send(run)
     await loop.send(results, OTLP_LOGS)
     await eventually(lambda: _judged(loop, agent, 2))
     assert set(await loop.verdicts(agent)) == {samples.trace_id(number), samples.trace_id(late)}
     sql = "SELECT count() FROM evaluations FINAL WHERE trace_id = {id:String}"
     assert await loop.rows(sql, id=samples.trace_id(number)) == [(1,)]
-    assert [len(await loop.letters(topic, "ingest")) for topic in (OTLP_SPANS, OTLP_LOGS)] == there
+    # What is left out is a letter of its own; the record is none.
+    assert [len(await loop.letters(topic, "ingest")) - n for topic, n in there.items()] == [1, 1]
+    (letter,) = (await loop.letters(OTLP_SPANS, "ingest"))[there[OTLP_SPANS] :]
+    assert dict(letter.headers)["ol-dlq-error"].decode().startswith("2 left out of otlp_spans[0]@")
     assert REGISTRY.get_sample_value("outerloop_spans_refused_total", {"reason": "span_id"}) == 1
     assert REGISTRY.get_sample_value("outerloop_spans_refused_total", {"reason": "result_trace_id"}) == 1
 

@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 
 import pytest
 
-from outerloop.runtime.delivery import Deliverer, Limits
+from outerloop.runtime.delivery import Deliverer, Limits, PartlyPoisonError
 from outerloop.runtime.envelope import Delivery
 from outerloop.runtime.errors import DeadLetterFloodError, OutageError, PoisonError
 
@@ -118,6 +118,32 @@ async def test_one_bad_record_costs_only_itself() -> None:
     await service.deliver(b"1", b"bad", b"2", b"3")
     assert service.handled == [b"1", b"2", b"3"]
     assert [value for value, _, _ in service.letters] == [b"bad"]
+
+
+class Knowing(Service):
+    """A handler that says which records are poison, when all others are handled."""
+
+    async def _handle(self, batch: Sequence[Delivery]) -> None:
+        self.batches.append([record.value or b"" for record in batch])
+        poisoned = {str(r): PoisonError("no good") for r in batch if r.value == b"bad"}
+        self.handled += [r.value or b"" for r in batch if str(r) not in poisoned]
+        if poisoned:
+            raise PartlyPoisonError(poisoned)
+
+
+async def test_what_a_handler_knows_to_be_poison_is_dead_lettered_and_the_rest_not_done_again() -> None:
+    service = Knowing(lambda _: None)
+    await service.deliver(b"1", b"bad", b"2")
+    assert service.batches == [[b"1", b"bad", b"2"]]
+    assert (service.handled, service.letters) == ([b"1", b"2"], [(b"bad", "no good", 1)])
+
+
+async def test_a_run_of_what_is_known_to_be_poison_is_a_flood_too() -> None:
+    service = Knowing(lambda _: None)
+    with pytest.raises(DeadLetterFloodError):
+        await service.deliver(*[b"bad"] * LIMITS.flood_run)
+    assert service.letters == []
+    await Knowing(lambda _: None).deliver(*[b"bad", b"1"] * LIMITS.flood_run)
 
 
 async def test_an_outage_is_waited_for_and_never_dead_lettered() -> None:

@@ -305,7 +305,7 @@ def test_a_time_that_cannot_be_stored_costs_its_span(of_event: bool) -> None:  #
         b"\xff" * 100,
         b'{"resourceSpans": 5}',
         b'{"resourceSpans": [5]}',
-        b'{"resourceSpans": [{"scopeSpans": [{"spans": [{"traceId": "not hex"}]}]}]}',
+        b'{"resourceSpans": [{"scopeSpans": [{"spans": [{"parentSpanId": "not hex"}]}]}]}',
         b'{"resourceSpans": [{"scopeSpans": [{"spans": [{"startTimeUnixNano": "soon"}]}]}]}',
         b'{"resourceSpans": [{"scopeSpans": [{"spans": [{"name": "\\ud800"}]}]}]}',
         b'{"resourceSpans": [{"resource": {"attributes": [{"value": {"bytesValue": "A"}}]}}]}',
@@ -422,7 +422,7 @@ def test_a_result_without_a_trace_costs_only_itself() -> None:
     records = request.resource_logs[0].scope_logs[0].log_records
     records.add().CopyFrom(records[0])
     records[0].trace_id = b""
-    (left,), (refused,) = read_evaluations(request)
+    (left,), (refused,), _ = read_evaluations(request)
     assert left.trace_id == samples.trace_id(1)
     assert refused.what.startswith("result_trace_id must be 16 bytes")
 

@@ -28,6 +28,9 @@ class IngestSettings(Settings):
         float, Field(gt=0, description="silence after which a trace without its root is judged")
     ] = 60.0
     ingest_batch: Annotated[int, Field(ge=1, description="Kafka records stored at a time")] = 500
+    ingest_record_bytes: Annotated[
+        int, Field(ge=_MIB, description="of a Kafka record, decompressed; a larger one is a dead letter")
+    ] = 32 * _MIB
     otlp_host: Annotated[
         str, Field(description="where OTLP is received; other than loopback only with a token or a client CA")
     ] = "127.0.0.1"

@@ -290,6 +290,13 @@ class Bus:
                 raise
             raise OutageError(f"Kafka did not take a record for {topic}: {error!r}") from error
 
+    async def set_aside(self, record: Delivery, error: Exception) -> None:
+        """Dead-letter a part of a record, which is its `value` here, while the rest is handled.
+
+        It is no failure of the record: no flood of these stops the service.
+        """
+        await self._dead_letter(record, error, 1)
+
     async def _require(self, topics: Collection[str]) -> None:
         # A broker may make a topic as soon as a client names it, with one partition for good.
         if not self._there.issuperset(topics):

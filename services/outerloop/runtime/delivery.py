@@ -1,8 +1,9 @@
 """At least once, with effects that happen once: what is done when a handler succeeds, fails or cannot.
 
 A batch is handled whole. If that fails, each record is handled alone, so that one bad record costs only
-itself: it is tried again a bounded number of times, then dead-lettered with what went wrong. An outage is
-waited for.
+itself: it is tried again a bounded number of times, then dead-lettered with what went wrong. A handler that
+knows which records of a batch are bad handles the rest and says so (PartlyPoisonError). An outage is waited
+for.
 
 A flood of failures stops the service instead of draining the topic into the dead letters. The rule: while
 the last record failed and more wait to be read, letters are held back and nothing is committed; `flood_run`
@@ -17,12 +18,12 @@ import asyncio
 import logging
 import random
 from collections import deque
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from outerloop.runtime import metrics
 from outerloop.runtime.envelope import Delivery
-from outerloop.runtime.errors import DeadLetterFloodError, OutageError, PoisonError
+from outerloop.runtime.errors import DeadLetterFloodError, OutageError, OuterloopError, PoisonError
 
 log = logging.getLogger(__name__)
 
@@ -30,6 +31,15 @@ Handler = Callable[[Sequence[Delivery]], Awaitable[None]]
 # (record, error, attempts made)
 DeadLetter = Callable[[Delivery, Exception, int], Awaitable[None]]
 Sleep = Callable[[float], Awaitable[None]]
+
+
+class PartlyPoisonError(OuterloopError):
+    """A batch that is handled but for some of its records, which never can be: says which, and why."""
+
+    def __init__(self, poisoned: Mapping[str, PoisonError]) -> None:
+        """`poisoned` are by str(Delivery)."""
+        super().__init__(f"{len(poisoned)} records are poison")
+        self.poisoned = poisoned
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +90,12 @@ class Deliverer:
         error = await self._attempt(batch)
         if error is None:
             self._handled(batch)
+        elif isinstance(error, PartlyPoisonError):
+            for record in batch:
+                if poison := error.poisoned.get(str(record)):
+                    self._letter(record, poison, 1)
+                else:
+                    self._handled([record])
         elif len(batch) == 1:
             await self._retry(batch[0], error)
         else:
@@ -124,6 +140,9 @@ class Deliverer:
                 self._handled([record])
                 return
             error = again
+        self._letter(record, error, attempts)
+
+    def _letter(self, record: Delivery, error: Exception, attempts: int) -> None:
         log.error("dead letter: %s after %d attempts: %s", record, attempts, error, exc_info=error)
         if str(record) not in self._held:
             self._stop_a_flood(error)

@@ -48,21 +48,28 @@ def evaluations_of(request: ExportLogsServiceRequest) -> list[Evaluation]:
     return read_evaluations(request)[0]
 
 
-def read_evaluations(request: ExportLogsServiceRequest) -> tuple[list[Evaluation], list[Refusal]]:
-    """The evaluation results among the log records, and why some are left out: for want of a trace id.
+def read_evaluations(
+    request: ExportLogsServiceRequest,
+) -> tuple[list[Evaluation], list[Refusal], ExportLogsServiceRequest]:
+    """The evaluation results among the log records, why some are left out, and those that are.
 
-    Other records are none of our business.
+    For want of a trace id, mostly. Other records are none of our business.
     """
     found: list[Evaluation] = []
     refused: list[Refusal] = []
+    left_out = ExportLogsServiceRequest()
     for group in request.resource_logs:
         source = attributes_of(group.resource.attributes).get("service.name", "")
+        wrong: list[LogRecord] = []
         for record in (r for scoped in group.scope_logs for r in scoped.log_records if _is_result(r)):
             try:
                 found.append(_evaluation(record, source))
             except InvalidError as error:
                 refused.append(error.refusal)
-    return found, refused
+                wrong.append(record)
+        if wrong:
+            left_out.resource_logs.add(resource=group.resource).scope_logs.add(log_records=wrong)
+    return found, refused, left_out
 
 
 def _is_result(record: LogRecord) -> bool:

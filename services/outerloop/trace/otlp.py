@@ -34,7 +34,8 @@ M = TypeVar("M", bound=Message)
 # A brace alone does not tell: protobuf begins with a newline (the tag of its first field), and a brace
 # follows where that field is 123 bytes long. JSON goes on with the name of a field.
 _JSON = re.compile(rb'\s*\{\s*("\w+"\s*:|\})')
-_JSON_IDS = {"traceId", "spanId", "parentSpanId", "trace_id", "span_id", "parent_span_id"}
+_JSON_PARENTS = {"parentSpanId", "parent_span_id"}
+_JSON_IDS = {"traceId", "spanId", "trace_id", "span_id", *_JSON_PARENTS}
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,7 +167,8 @@ def _decode(payload: bytes, message: M) -> M:
             json_format.ParseDict(_ids_to_base64(json.loads(payload)), message, ignore_unknown_fields=True)
         else:
             message.ParseFromString(payload)
-    except (DecodeError, json_format.ParseError, ValueError, RecursionError) as error:
+    except (DecodeError, json_format.ParseError, ValueError, RecursionError, SystemError) as error:
+        # SystemError: what protobuf raises for half of a surrogate pair in place of a message.
         raise PoisonError(f"not an OTLP {type(message).__name__}: {error}") from error
     return message
 
@@ -177,11 +179,20 @@ def _ids_to_base64(value: Any) -> Any:
     if not isinstance(value, dict):
         return value
     return {
-        key: base64.b64encode(bytes.fromhex(item)).decode()
+        key: base64.b64encode(_id(key, item)).decode()
         if key in _JSON_IDS and isinstance(item, str)
         else _ids_to_base64(item)
         for key, item in value.items()
     }
+
+
+def _id(key: str, text: str) -> bytes:
+    try:
+        return bytes.fromhex(text)
+    except ValueError:
+        if key in _JSON_PARENTS:  # without it the span would become a root
+            raise
+        return b""  # an invalid span, which costs only itself
 
 
 def check_span(span: trace_pb2.Span) -> None:

@@ -63,12 +63,14 @@ class Checked:
         seen: the trace id of every span that is left, and whether the span is its root.
         span_ids: those of the same spans, one after the other.
         refused: why the others are left out.
+        left_out: an ExportTraceServiceRequest of those others.
     """
 
     payload: bytes
     seen: list[tuple[bytes, bool]]
     span_ids: bytes
     refused: list[Refusal] = field(default_factory=list[Refusal])
+    left_out: bytes = b""
 
 
 def check_traces(payload: bytes) -> Checked:
@@ -114,23 +116,37 @@ def _seen(spans: Iterable[Any]) -> tuple[list[tuple[bytes, bool]], bytes]:
 
 def _rewritten(export: ExportTraceServiceRequest) -> Checked:
     export.DiscardUnknownFields()  # whoever sends our own two fields says nothing by it
-    refused = list(_leave_out_invalid(export))
+    refused, left_out = _leave_out_invalid(export)
     for pairs in _attributes(export):
         for pair in pairs:
             _simplify(pair.value)
     spans = [s for group in export.resource_spans for scoped in group.scope_spans for s in scoped.spans]
-    return Checked(export.SerializeToString() if spans else b"", *_seen(spans), refused)
+    return Checked(export.SerializeToString() if spans else b"", *_seen(spans), refused, left_out)
 
 
-def _leave_out_invalid(export: ExportTraceServiceRequest) -> Iterator[Refusal]:
+def _leave_out_invalid(export: ExportTraceServiceRequest) -> tuple[list[Refusal], bytes]:
+    refused: list[Refusal] = []
+    left_out = ExportTraceServiceRequest()
     for group in export.resource_spans:
         for scoped in group.scope_spans:
-            for place in reversed(range(len(scoped.spans))):
-                try:
-                    check_span(scoped.spans[place])
-                except InvalidError as error:
-                    del scoped.spans[place]
-                    yield error.refusal
+            wrong = {place: why for place, span in enumerate(scoped.spans) if (why := _refusal(span))}
+            if not wrong:
+                continue
+            refused += wrong.values()
+            apart = left_out.resource_spans.add(resource=group.resource, schema_url=group.schema_url)
+            spans = [scoped.spans[place] for place in wrong]
+            apart.scope_spans.add(scope=scoped.scope, schema_url=scoped.schema_url, spans=spans)
+            for place in reversed(wrong):
+                del scoped.spans[place]
+    return refused, left_out.SerializeToString()
+
+
+def _refusal(span: Span) -> Refusal | None:
+    try:
+        check_span(span)
+    except InvalidError as error:
+        return error.refusal
+    return None
 
 
 def _attributes(export: ExportTraceServiceRequest) -> Iterator[Iterable[KeyValue]]:
