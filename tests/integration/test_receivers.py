@@ -348,7 +348,7 @@ async def test_an_empty_request_is_a_success(there: Receivers) -> None:
     [
         (b"garbage", {}, 400),
         (b'{"resourceSpans": 1}', JSON, 400),
-        (b'{"resourceSpans": [{"scopeSpans": [{"spans": [{"traceId": "xyz"}]}]}]}', JSON, 400),
+        (b'{"resourceSpans": [{"scopeSpans": [{"spans": [{"parentSpanId": "xyz"}]}]}]}', JSON, 400),
         (b"[" * 100_000, JSON, 400),
         (b"not gzip", {"content-encoding": "gzip"}, 400),
         (gzip.compress(bytes(1000))[:-9], {"content-encoding": "gzip"}, 400),

@@ -250,6 +250,19 @@ async def test_a_late_evaluation_makes_a_good_trace_a_failure(loop: Loop) -> Non
     assert await loop.verdicts(agent) == {samples.trace_id(number): True, samples.trace_id(other): False}
 
 
+async def test_feedback_that_comes_with_a_span_makes_its_trace_a_failure(loop: Loop) -> None:
+    agent, (number,) = agent_name(), numbers(1)
+    await loop.send(samples.run(number, ASKED, LOOKED, CANCELLED, agent=agent))
+    await eventually(lambda: _judged(loop, agent, 1))
+    late = samples.span(number, 9, "feedback")
+    late.attributes.extend(samples.attributes(logfire__feedback__name="useful", useful="negative"))
+    late.attributes.extend(samples.attributes(logfire__feedback__comment="so slow"))
+    await loop.send(samples.request(late))
+    assert (await eventually(lambda: loop.modes(agent)))[0][1:] == (1, "useful says negative: so slow")
+    sql = "SELECT span_id, source, bad FROM evaluations FINAL WHERE trace_id = {id:String}"
+    assert await loop.rows(sql, id=samples.trace_id(number)) == [(f"{1:016x}", "shop", True)]
+
+
 async def test_poison_costs_only_itself(loop: Loop) -> None:
     agent, (before, after) = agent_name(), numbers(2)
     await loop.send(samples.run(before, "Hi", agent=agent))

@@ -417,6 +417,16 @@ def test_the_event_name_may_be_an_attribute() -> None:
     assert [found.name for found in evaluations_of(request)] == ["quality"]
 
 
+def test_feedback_as_it_was_sent_before_is_a_result() -> None:
+    request = samples.evaluation(1, "", "")
+    record = request.resource_logs[0].scope_logs[0].log_records[0]
+    record.event_name = "gen_ai.evaluation.user_feedback"
+    del record.attributes[:]
+    record.attributes.extend(samples.attributes(gen_ai__evaluation__score=-1.0))
+    (found,) = evaluations_of(request)
+    assert (found.name, found.score, found.bad) == ("user_feedback", -1.0, True)
+
+
 def test_a_result_without_a_trace_costs_only_itself() -> None:
     request = samples.evaluation(1, "quality", "fail")
     records = request.resource_logs[0].scope_logs[0].log_records

@@ -5,14 +5,16 @@ import hashlib
 import logging
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from functools import partial
 from typing import TypeVar
 
 from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceRequest
 
 from outerloop.ingest.cleaning import Cleaner
 from outerloop.ingest.core.quiet import Tracker
+from outerloop.ingest.core.scanner import Scanner
 from outerloop.ingest.settings import IngestSettings
 from outerloop.runtime import metrics
 from outerloop.runtime.bus import Bus
@@ -23,7 +25,8 @@ from outerloop.runtime.errors import PoisonError
 from outerloop.runtime.topics import OTLP_LOGS, OTLP_SPANS
 from outerloop.store import evaluations, spans
 from outerloop.trace.evaluation import Evaluation, read_evaluations
-from outerloop.trace.otlp import InvalidError, Refusal, decode_logs, is_json
+from outerloop.trace.otlp import InvalidError, Refusal, decode_logs, decode_traces, is_json
+from outerloop.trace.span_evaluations import HINTS, evaluations_in
 from outerloop.trace.wire import Checked, check_traces, delimited
 
 log = logging.getLogger(__name__)
@@ -38,6 +41,15 @@ _LARGE_BYTES = 1024 * 1024
 _REASONS = 5  # that a letter names
 
 
+@dataclass(frozen=True, slots=True)
+class _Looked:
+    """A record of spans that was looked through, and the evaluation results that came with them."""
+
+    delivery: Delivery
+    checked: Checked
+    results: list[Evaluation]
+
+
 class Storing:
     """Stores records, and tells the tracker of the traces that they belong to."""
 
@@ -49,6 +61,7 @@ class Storing:
         self._db = db
         self._cleaner = cleaner
         self._tracker = tracker
+        self._hints = Scanner(HINTS)
 
     async def store(self, batch: Sequence[Delivery]) -> None:
         """Store the spans and evaluation results of these records; what is invalid costs only itself.
@@ -63,19 +76,19 @@ class Storing:
             raise PartlyPoisonError(poisoned)
 
     async def _store_spans(self, batch: Sequence[Delivery], poisoned: dict[str, PoisonError]) -> None:
-        part: list[tuple[Delivery, Checked]] = []
+        part: list[_Looked] = []
         size = 0
         try:
             async with asyncio.TaskGroup() as inserts:
                 slots = asyncio.Semaphore(_INSERTS_AT_ONCE)
                 for delivery in batch:
                     try:
-                        checked = await self._aside(delivery, self._check)
+                        looked = await self._aside(delivery, partial(self._look, delivery))
                     except PoisonError as error:
                         poisoned[str(delivery)] = error
                         continue
-                    part.append((delivery, checked))
-                    size += len(checked.payload)
+                    part.append(looked)
+                    size += len(looked.checked.payload)
                     if size >= _BYTES_AT_A_TIME:
                         await slots.acquire()
                         inserts.create_task(self._insert(part)).add_done_callback(lambda _: slots.release())
@@ -84,8 +97,11 @@ class Storing:
         except ExceptionGroup as several:
             raise several.exceptions[0] from several  # as if it were the only one: all are done again
 
-    def _check(self, value: bytes) -> Checked:
-        return check_traces(self._cleaner.traces(value))
+    def _look(self, delivery: Delivery, value: bytes) -> _Looked:
+        payload = self._cleaner.traces(value)
+        checked = check_traces(payload)
+        results = evaluations_in(decode_traces(payload)) if self._hints.marks(payload) else []
+        return _Looked(delivery, checked, results)
 
     async def _aside(self, delivery: Delivery, look: Callable[[bytes], T]) -> T:
         """What `look` makes of the record; on a thread if it may take so long that Kafka misses us."""
@@ -97,15 +113,17 @@ class Storing:
             return await asyncio.to_thread(look, value)
         return look(value)
 
-    async def _insert(self, part: Sequence[tuple[Delivery, Checked]]) -> None:
-        exports = [checked.payload for _, checked in part if checked.payload]
+    async def _insert(self, part: Sequence[_Looked]) -> None:
+        exports = [each.checked.payload for each in part if each.checked.payload]
         if exports:
             await spans.store(self._db, delimited(exports), _token(part))
+        results = [result for each in part for result in each.results]
+        await evaluations.insert(self._db, results, datetime.now(UTC))
         now = time.monotonic()
-        for delivery, checked in part:
-            metrics.SPANS.inc(len(checked.seen))
-            await self._set_aside(delivery, checked.refused, checked.left_out)
-            for trace_id, rooted in checked.seen:
+        for each in part:
+            metrics.SPANS.inc(len(each.checked.seen))
+            await self._set_aside(each.delivery, each.checked.refused, each.checked.left_out)
+            for trace_id, rooted in each.checked.seen:
                 self._tracker.seen(trace_id.hex(), rooted=rooted, now=now)
 
     async def _store_logs(self, batch: Sequence[Delivery], poisoned: dict[str, PoisonError]) -> None:
@@ -140,9 +158,9 @@ class Storing:
         await self._bus.set_aside(replace(delivery, value=left_out), InvalidError(refused[0].reason, said))
 
 
-def _token(part: Sequence[tuple[Delivery, Checked]]) -> str:
+def _token(part: Sequence[_Looked]) -> str:
     """Names what an insert holds: the same records with the same spans. Offsets alone may begin anew."""
     name = hashlib.blake2b(digest_size=16)
-    for delivery, checked in part:
-        name.update(str(delivery).encode() + checked.span_ids)
+    for each in part:
+        name.update(str(each.delivery).encode() + each.checked.span_ids)
     return name.hexdigest()

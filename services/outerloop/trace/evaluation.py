@@ -1,6 +1,8 @@
 """Evaluation results: what people and other systems say of a trace, sent as OTLP log events.
 
-The event is `gen_ai.evaluation.result` of the OTel GenAI conventions, parented to the evaluated span.
+The event is `gen_ai.evaluation.result` of the OTel GenAI conventions, parented to the evaluated span;
+formerly it was named for the evaluation, as in `gen_ai.evaluation.user_feedback`. Others come with spans
+(span_evaluations.py).
 """
 
 from dataclasses import dataclass
@@ -18,7 +20,8 @@ from outerloop.trace.otlp import (
     storable,
 )
 
-EVENT = "gen_ai.evaluation.result"
+EVENTS = "gen_ai.evaluation."
+EVENT = f"{EVENTS}result"
 _BAD_LABELS = {"fail", "failed", "bad", "incorrect", "thumbs_down", "negative", "unsafe", "no"}
 
 
@@ -73,25 +76,32 @@ def read_evaluations(
 
 
 def _is_result(record: LogRecord) -> bool:
+    return _event(record).startswith(EVENTS)
+
+
+def _event(record: LogRecord) -> str:
     # Before LogRecord.event_name existed, SDKs sent the name as an attribute.
-    return record.event_name == EVENT or attributes_of(record.attributes).get("event.name") == EVENT
+    return record.event_name or attributes_of(record.attributes).get("event.name", "")
 
 
 def _evaluation(record: LogRecord, source: str) -> Evaluation:
     attributes = attributes_of(record.attributes)
+    event = _event(record)
+    score = attributes.get("gen_ai.evaluation.score.value") or attributes.get("gen_ai.evaluation.score", "")
     return Evaluation(
         trace_id=hex_id(record.trace_id, TRACE_ID_BYTES, "result_trace_id"),
         span_id=hex_id(record.span_id, SPAN_ID_BYTES, "result_span_id") if record.span_id else "",
-        name=attributes.get("gen_ai.evaluation.name", ""),
+        name=attributes.get("gen_ai.evaluation.name", "" if event == EVENT else event.removeprefix(EVENTS)),
         label=attributes.get("gen_ai.evaluation.score.label", ""),
-        score=_number(attributes.get("gen_ai.evaluation.score.value", "")),
+        score=number(score),
         explanation=attributes.get("gen_ai.evaluation.explanation", ""),
         time_ns=storable(record.time_unix_nano or record.observed_time_unix_nano),
         source=source,
     )
 
 
-def _number(text: str) -> float | None:
+def number(text: str) -> float | None:
+    """The score that this text is, None when it is none."""
     try:
         return float(text)
     except ValueError:

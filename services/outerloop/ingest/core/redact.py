@@ -6,18 +6,15 @@ found, the fields that hold them are looked at, and nothing else is: see detecto
 
 import hashlib
 import re
-import threading
 from bisect import bisect_left
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
-
-import hyperscan
 
 from outerloop.ingest.core.credentials import NAMES, credentials, is_secret, name_pattern
 from outerloop.ingest.core.detector import Detector
 from outerloop.ingest.core.personal import CARDS, EMAILS, phones
+from outerloop.ingest.core.scanner import Scanner
 from outerloop.ingest.core.wire import Editor, Shape, WireError, hidden, shape_of_logs, shape_of_traces
 from outerloop.runtime.errors import PoisonError
 
@@ -61,8 +58,7 @@ class Redactor:
         names = (*NAMES, *policy.names) if policy.credentials else policy.names
         name_hint, self._names = name_pattern(names) if names else (b"", re.compile(rb"(?!)"))
         hints = [detector.hint for detector in self._detectors] + [name_hint] * bool(names)
-        self._database = _compiled(hints, policy) if hints else None
-        self._local = threading.local()
+        self._scanner = _scanner(hints, policy) if hints else None
 
     def traces(self, payload: bytes) -> tuple[bytes, Counter[str]]:
         """A trace request, redacted, and how many of each kind were replaced.
@@ -78,7 +74,7 @@ class Redactor:
 
     def _redact(self, payload: bytes, shape: Callable[[], Shape]) -> tuple[bytes, Counter[str]]:
         found: Counter[str] = Counter()
-        marks = self._marks(payload)
+        marks = self._scanner.marks(payload) if self._scanner else []
         if not marks:
             return payload, found
         editor = Editor(
@@ -90,23 +86,6 @@ class Redactor:
         except WireError as error:
             raise PoisonError(f"not an OTLP request: {error}") from error
         return redacted, found
-
-    def _marks(self, payload: bytes) -> list[tuple[int, int]]:
-        """(end, number of the hint) of every hint, in order."""
-        marks: list[tuple[int, int]] = []
-        if self._database and payload:
-            self._database.scan(
-                payload,
-                match_event_handler=lambda number, _start, end, _flags, _context: marks.append((end, number)),
-                scratch=self._scratch(self._database),
-            )
-        return sorted(marks)
-
-    def _scratch(self, database: Any) -> Any:
-        # Hyperscan's working memory; one a thread.
-        if not hasattr(self._local, "scratch"):
-            self._local.scratch = database.scratch.clone()
-        return self._local.scratch
 
     def _text(self, content: bytes, marks: Sequence[tuple[int, int]], found: Counter[str]) -> bytes:
         """A text with what the detectors find around the marks replaced."""
@@ -203,20 +182,9 @@ def _own(name: str, pattern: str) -> Detector:
     return Detector(name, pattern.encode(), compiled)
 
 
-def _compiled(hints: Sequence[bytes], policy: Policy) -> Any:
-    """Hyperscan's automaton; the team's hints come first."""
-    own = len(policy.patterns)
-    database = hyperscan.Database()
+def _scanner(hints: Sequence[bytes], policy: Policy) -> Scanner:
+    """The team's hints come first."""
     try:
-        database.compile(
-            expressions=list(hints),
-            ids=list(range(len(hints))),
-            elements=len(hints),
-            # Of what Hyperscan lacks (look-around, say) it then finds more than the pattern does, never less.
-            flags=[hyperscan.HS_FLAG_PREFILTER] * own + [0] * (len(hints) - own),
-        )
-    except hyperscan.error as error:
-        raise ValueError(
-            f"patterns {', '.join(policy.patterns)}: one cannot be searched for: {error}"
-        ) from error
-    return database
+        return Scanner(hints, own=len(policy.patterns))
+    except ValueError as error:
+        raise ValueError(f"patterns {', '.join(policy.patterns)}: {error}") from error
