@@ -23,6 +23,11 @@ JUDGE_CALLS = Counter(
 TRIALS = Counter("outerloop_trials_total", "trials run by the gate", ["outcome"])
 TRIALS_WAITING = Gauge("outerloop_trials_waiting", "trials that this judge has asked for and waits for", [])
 TRIAL_WAIT = Gauge("outerloop_trial_wait_seconds", "how long the one that it waits for the longest takes", [])
+ERROR_LEFT = Gauge(
+    "outerloop_gate_error_left_ratio",
+    "share of the gate's error that is not spent on failed changes",
+    ["agent"],
+)
 DECISIONS = Counter("outerloop_decisions_total", "verdicts of the gate", ["verdict"])
 RELEASES = Counter("outerloop_releases_total", "what production has shown of releases", ["finding"])
 SENTINEL_ALARMS = Counter(

@@ -106,6 +106,11 @@ class Ledger:
         return len(self._taken)
 
     @property
+    def left(self) -> float:
+        """The share of δ that no index of this term holds, from 0 to 1."""
+        return max(0.0, 1 - sum(1 / index for index in self._taken) / HARMONIC)
+
+    @property
     def next_index(self) -> int:
         """The smallest free index; `INDICES` + 1 when there is none."""
         return self._freed[0] if self._freed else self._next

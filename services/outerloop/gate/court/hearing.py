@@ -26,6 +26,7 @@ from outerloop.gate.release.ledger import Reservation
 from outerloop.gate.trials.bench import Bench, Subject
 from outerloop.gate.trials.hear import Trials
 from outerloop.gate.trials.waiting import WaitError
+from outerloop.runtime import metrics
 from outerloop.runtime.envelope import stable_id
 from outerloop.runtime.git import Repository, SigningKey
 from outerloop.store.trials import TrialRecord
@@ -114,6 +115,7 @@ class Hearing:
             ref=self._ledger_ref,
             key=self._key,
         )
+        metrics.ERROR_LEFT.labels(self._bench.agentfile.agent).set(reserved.left)
         try:
             verdict, broken = await self._every_claim(case, Terms(alpha=reserved.alpha), records)
         except WaitError:

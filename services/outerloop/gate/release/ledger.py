@@ -31,13 +31,17 @@ _GATE = Author("outerloop gate", "gate@outerloop.invalid")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reservation:
-    """A content's index, and the level α it is tested at; `commit` is of a ledger that says so."""
+    """A content's index, and the level α it is tested at; `commit` is of a ledger that says so.
+
+    `left` is the share of δ that no content holds.
+    """
 
     content: str
     term: int
     index: int
     delta: float
     alpha: float
+    left: float
     commit: str
 
 
@@ -91,6 +95,7 @@ async def reserve(
         index=reserved.index,
         delta=delta,
         alpha=ledger.alpha(reserved),
+        left=ledger.left,
         commit=commit,
     )
 
