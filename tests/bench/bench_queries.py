@@ -59,6 +59,8 @@ QUERIES = {
     " FROM failure_costs WHERE agent = {agent:String} GROUP BY title",
     "cost of failures, all agents": "SELECT agent, title, sum(usd) FROM failure_costs GROUP BY ALL",
     "modes": "SELECT * FROM failure_modes",
+    "outliers": "SELECT day, kind, subject, count() FROM trace_outliers FINAL"
+    " WHERE agent = {agent:String} GROUP BY ALL",
 }
 
 
@@ -95,7 +97,7 @@ async def _fill(db: ClickHouse, size: int) -> None:
     for day in range(0, _DAYS, _DAYS // _INSERTS):
         start = (_BEGAN + timedelta(days=day)).isoformat(sep=" ")
         await db.command(made["verdicts"], start=start, days=_DAYS // _INSERTS)
-    for name in ("again", "modes", "states", "labels", "evaluations"):
+    for name in ("again", "modes", "outliers", "states", "labels", "evaluations"):
         await db.command(made[name])
 
 

@@ -46,8 +46,12 @@ FROM otel_traces WHERE Timestamp >= toDateTime64({start:String}, 9, 'UTC')
 INSERT INTO verdicts SELECT * REPLACE (now64(3) AS judged_at) FROM verdicts WHERE cityHash64(trace_id, 11) % 50 = 0;
 
 -- name: modes
-INSERT INTO modes SELECT mode_id, any(agent), concat('title of ', mode_id), mode_id, 'tool_error', now64(3)
+INSERT INTO modes (mode_id, agent, title, fingerprint, kind, opened_at) SELECT mode_id, any(agent), concat('title of ', mode_id), mode_id, 'tool_error', now64(3)
 FROM judged_traces WHERE failed GROUP BY mode_id;
+
+-- name: outliers
+INSERT INTO trace_outliers SELECT agent, day, trace_id, 'latency_outlier', 'pay', '', 60, 2, judged_at
+FROM judged_traces WHERE cityHash64(trace_id, 12) % 100 = 0;
 
 -- name: states
 INSERT INTO mode_states SELECT mode_id, 'open', 'opened', '', now64(3) FROM modes;

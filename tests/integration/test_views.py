@@ -166,6 +166,22 @@ async def test_a_mode_tells_whom_it_affects(db: ClickHouse) -> None:
     assert tuple(row.values()) == ("a name", "It is so.")
 
 
+@pytest.mark.parametrize(
+    ("gravity", "rare"), [("critical", "critical"), ("high", "medium"), ("medium", "low"), ("low", "low")]
+)
+async def test_a_rare_mode_is_a_step_less_grave_than_its_kind(
+    db: ClickHouse, gravity: str, rare: str
+) -> None:
+    mode_id = f"rare-{gravity}"
+    told = Mode(mode_id, "nobody", "title", mode_id, "k", NOON, description="It is so.", gravity=gravity)
+    await modes.insert(db, told)
+    (row,) = await db.query(
+        "SELECT severity, description, unusual FROM failure_modes WHERE mode_id = {m:String}",
+        m=mode_id,
+    )
+    assert (row["severity"], row["description"], row["unusual"]) == (rare, "It is so.", 0)
+
+
 async def test_precision_is_measured_by_what_was_said_before_the_label(db: ClickHouse) -> None:
     told = [("s0", True, False), ("s1", True, True), ("s2", False, False), ("s3", False, True)]
     await labels.insert(

@@ -32,8 +32,15 @@ _LIFE = "SELECT state, detail, at FROM mode_states FINAL WHERE mode_id = {mode:S
 _EXAMPLES = """
 SELECT v.trace_id AS trace_id, v.span_id AS span_id, v.occurred_at AS at, v.agent_version AS version,
        v.model AS model, v.tool AS tool,
-       arrayMap(s -> concat(s.kind, ' ', s.subject, ': ', s.detail), v.signals) AS signals
-FROM verdicts AS v FINAL WHERE v.trace_id IN {traces:Array(String)} ORDER BY v.occurred_at
+       arrayMap(s -> concat(s.kind, ' ', s.subject, ': ', s.detail), v.signals) AS signals,
+       o.outliers AS outliers
+FROM verdicts AS v FINAL
+LEFT JOIN (
+    SELECT trace_id, groupArray(concat(kind, ' ', subject, ': ', toString(round(value, 4)), ', usually ',
+                                       toString(round(usual, 4)))) AS outliers
+    FROM trace_outliers FINAL WHERE trace_id IN {traces:Array(String)} GROUP BY trace_id
+) AS o ON o.trace_id = v.trace_id
+WHERE v.trace_id IN {traces:Array(String)} ORDER BY v.occurred_at
 """
 
 ModeId = Annotated[str, typer.Argument(help="the mode's id, or enough of its beginning", metavar="MODE")]
@@ -198,7 +205,7 @@ async def _find(mode: str) -> dict[str, Any]:
 
 
 def _brief(row: dict[str, Any]) -> dict[str, Any]:
-    rising = "rising" if row["escalated_at"].timestamp() else ""
+    rising = "rising" if row["rising"] else ""
     return {
         "mode": row["mode_id"][:8],
         "agent": row["agent"],
@@ -206,6 +213,7 @@ def _brief(row: dict[str, Any]) -> dict[str, Any]:
         "severity": f"{row['severity']} {rising}".strip(),
         "failures": row["failures"],
         "share": f"{100 * row['share']:.1f} %",
+        "first_seen": row["first_seen"],
         "last_seen": row["last_seen"],
         "title": row["title"] + (f" ({row['detail']})" if row["detail"] else ""),
         "example": (row["examples"] or [""])[0],

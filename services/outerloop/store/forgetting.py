@@ -21,6 +21,7 @@ OF_TRACES = {
     "judged_traces": "trace_id",
     "labels": "trace_id",
     "judge_opinions": "trace_id",
+    "trace_outliers": "trace_id",
 }
 # Tables with what was made from an eval: its text, its runs, what a model was shown of it and answered.
 OF_EVALS = ("evals", "heldout", "trials", "draft_calls", "changes", "harness_sessions")

@@ -25,7 +25,7 @@ class State(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Mode:
-    """One mode; `mode_id` follows from agent and fingerprint."""
+    """One mode; `mode_id` follows from agent and fingerprint. `gravity`: how grave its kind is."""
 
     mode_id: str
     agent: str
@@ -33,6 +33,8 @@ class Mode:
     fingerprint: str
     kind: str
     opened_at: datetime
+    description: str = ""
+    gravity: str = ""
 
 
 async def insert(db: ClickHouse, mode: Mode) -> None:

@@ -8,5 +8,5 @@ Consumes  outerloop.trace.settled.v1; its own outerloop.failure.detected.v1, whi
 Produces  outerloop.failure.detected.v1, outerloop.mode.opened.v1, outerloop.mode.escalated.v1.
 Hears     outerloop.loop.paused.v1: a model, where one is set, is not asked of what is paused.
 Owns      ClickHouse: verdicts, judged_traces, modes, mode_states, mode_rulings, mode_escalations, labels,
-          judge_calls, judge_opinions, mode_descriptions.
+          judge_calls, judge_opinions, mode_descriptions, trace_outliers.
 """

@@ -88,6 +88,8 @@ class Rulings:
             fingerprint=f"{mode.fingerprint}|{ruling.containing}",
             kind=mode.kind,
             opened_at=ruling.ruled_at,
+            description=mode.description,
+            gravity=mode.gravity,
         )
         await modes.insert(self._db, new)
         await rulings.insert(self._db, ruling)

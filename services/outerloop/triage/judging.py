@@ -20,6 +20,7 @@ from outerloop.triage.core.grouping import Group
 from outerloop.triage.core.rulings import home_of
 from outerloop.triage.judges import Judges
 from outerloop.triage.record import agent_of, failure_of, judged, mode_of, when_sent
+from outerloop.triage.unusual import Unusual
 
 log = logging.getLogger(__name__)
 
@@ -32,6 +33,7 @@ class Judging:
         self._db = db
         self._judges = judges
         self._prices = known_prices()
+        self._unusual = Unusual(db, self._prices)
 
     async def settled(self, settled: Mapping[str, Delivery]) -> None:
         """Judge traces that have settled, by trace id.
@@ -62,6 +64,7 @@ class Judging:
         ]
         failures = [verdict for verdict, _ in made if verdict.failed]
         await verdicts.insert(self._db, [verdict for verdict, _ in made])
+        await self._unusual.note([(traces[verdict.trace_id], verdict) for verdict, _ in made])
         await self._name(
             {group.mode_id: mode_of(verdict, group) for verdict, group in reversed(made) if group}
         )

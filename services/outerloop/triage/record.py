@@ -62,6 +62,8 @@ def mode_of(verdict: Verdict, group: Group) -> Mode:
         fingerprint=group.fingerprint,
         kind=group.kind,
         opened_at=datetime.now(UTC),
+        description=group.description,
+        gravity=group.severity,
     )
 
 
