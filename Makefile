@@ -119,6 +119,9 @@ proto: setup ## generate Python from proto/
 	$(BIN)/python -m grpc_tools.protoc -Iproto --python_out=services --pyi_out=services $(PROTOS)
 	touch services/outerloop/contracts/__init__.py services/outerloop/contracts/v1/__init__.py
 
+release-contracts: setup ## at a release: what consumers one version back must go on reading
+	cd proto && ../$(BIN)/buf build -o released.binpb --exclude-source-info
+
 lock: setup ## resolve dependencies again, after pyproject.toml changed
 	$(UV) pip compile --quiet pyproject.toml --all-extras --group dev --universal --python-version 3.11 \
 	  --generate-hashes --no-header --output-file requirements.lock
