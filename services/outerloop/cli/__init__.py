@@ -7,6 +7,7 @@ import typer
 
 from outerloop.cli import (
     ask,
+    backfill,
     data,
     evals,
     export,
@@ -43,6 +44,7 @@ app.command("settings")(service.settings)
 app.command("send")(data.send)
 app.command("export")(export.export)
 app.command("forget")(forget.forget)
+app.command("backfill")(backfill.backfill)
 app.command("status")(ask.status)
 app.command("label")(label.label)
 app.command("replay")(replay.replay)

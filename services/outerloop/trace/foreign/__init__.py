@@ -1,0 +1,1 @@
+"""Spans and scores as other tools export them, made into OTLP: functions over the rows of their files."""
