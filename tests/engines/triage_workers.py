@@ -75,8 +75,9 @@ class Workers:
 
 @asynccontextmanager
 async def workers(
-    broker: str, clickhouse: str, *, count: int, partitions: int, **settings: Any
+    broker: str, clickhouse: str, *, count: int, partitions: int, looking: bool = False, **settings: Any
 ) -> AsyncIterator[Workers]:
+    """Workers that share a new database; `looking`: also with what runs beside their handlers."""
     where: dict[str, Any] = {
         "kafka": broker,
         "kafka_idempotent_producer": False,
@@ -95,11 +96,18 @@ async def workers(
             db = ClickHouse(own)
             stack.push_async_callback(db.close)
             bus = Bus(own, "triage")
-            app.wire(own, bus, db)
+            beside = app.wire(own, bus, db)
             buses.append(await stack.enter_async_context(bus))
+            for look in beside if looking else ():
+                stack.push_async_callback(_ended, asyncio.ensure_future(look()))
         reader = AIOKafkaConsumer(
             bootstrap_servers=broker, group_id="outerloop-triage", enable_auto_commit=False
         )
         await stack.enter_async_context(kafka.connected(own, reader))
         reader.assign([TopicPartition(t, n) for t in app.CONSUMES for n in range(partitions)])
         yield Workers(own, buses[0], db, reader)
+
+
+async def _ended(task: asyncio.Future[Any]) -> None:
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)

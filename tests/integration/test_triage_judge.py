@@ -307,6 +307,24 @@ async def test_the_days_money_is_one_limit_for_all_workers(one: Workers, agent: 
     assert len(court.requests) == 3
 
 
+async def test_money_is_given_to_agents_in_turn(one: Workers, agent: str) -> None:
+    names = [f"{agent}-{n}" for n in range(3)]
+    for name in names:
+        await settled(one, name, 2)
+    court = Court(one)
+    async with court.asker() as asker:
+        turns = []
+        for _ in range(3):
+            first = next(name for name in await asker.agents() if name in names)
+            (trace_id,) = await settled(one, first)
+            question = Question("judge", first, trace_id, PROMPT, "s", "t", "verdict")
+            answer = await asker.ask(question, questions.Verdict, late())
+            assert answer is not None
+            await asker.settle(answer)
+            turns.append(first)
+    assert sorted(turns) == names
+
+
 async def test_no_trace_is_paid_for_twice_by_two_workers(one: Workers, agent: str) -> None:
     ids = await settled(one, agent, 4)
     court = Court(one)

@@ -62,6 +62,16 @@ async def bills(db: ClickHouse, since: datetime) -> list[Bill]:
     return [Bill(**row) for row in rows]
 
 
+async def spent_by_agent(db: ClickHouse, since: datetime) -> dict[str, float]:
+    """Dollars that calls since then have cost, by agent."""
+    rows = await db.query(
+        "SELECT agent, sum(c.usd) AS usd FROM judge_calls AS c FINAL"
+        " WHERE at >= {since:DateTime64(3)} GROUP BY agent",
+        since=since,
+    )
+    return {row["agent"]: row["usd"] for row in rows}
+
+
 async def others(db: ClickHouse, call: JudgeCall, *, since: datetime, alive: datetime) -> int:
     """How many other calls since then ask the same: answered, or begun after `alive` and not ended."""
     rows = await db.query(

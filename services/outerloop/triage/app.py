@@ -103,6 +103,6 @@ def wire(settings: TriageSettings, bus: Bus, db: ClickHouse) -> Sequence[Backgro
 
     async def ask() -> None:
         async with client:
-            await visiting(bus, db, namer.visit, judge.visit)
+            await visiting(bus, asker.agents, namer.visit, judge.visit)
 
     return (lookout.look, ask)

@@ -5,6 +5,7 @@ that. So workers that ask at the same moment see each other, and one too many wi
 leaves it on record, paid for in full. Nothing is tried again within a call: each attempt may cost.
 """
 
+import logging
 import time
 import uuid
 from dataclasses import dataclass, replace
@@ -23,10 +24,12 @@ from outerloop.runtime.clickhouse import ClickHouse
 from outerloop.runtime.errors import OutageError
 from outerloop.runtime.prices import price_of
 from outerloop.runtime.provider import ask, usage_of
-from outerloop.store import judge_calls
+from outerloop.store import judge_calls, verdicts
 from outerloop.store.judge_calls import ASKING, JudgeCall
 from outerloop.store.spending import today
 from outerloop.triage.core.sampling import allowance
+
+log = logging.getLogger(__name__)
 
 SETTING = "OUTERLOOP_TRIAGE_MODEL"
 MAX_TOKENS = 1_000
@@ -71,6 +74,12 @@ class Asker:
         self._client = client
         self._price = price_of(model, setting=SETTING)
         self._usd_per_day = usd_per_day
+        self._told = datetime.min.replace(tzinfo=UTC)
+
+    async def agents(self) -> list[str]:
+        """The agents, those first of which the least was spent today: money is given to all in turn."""
+        spent = await judge_calls.spent_by_agent(self._db, today())
+        return sorted(await verdicts.agents(self._db), key=lambda agent: spent.get(agent, 0.0))
 
     def most_usd(self, question: Question) -> float:
         """The most that a question may cost: no text has more tokens than bytes."""
@@ -130,6 +139,7 @@ class Asker:
         allowed = allowance(self._usd_per_day, now)
         most = self.most_usd(question)
         if await judge_calls.spent_usd(self._db, today()) + most > allowed:
+            self._tell(most)
             return None
         call = JudgeCall(
             call_id=uuid.uuid4().hex,
@@ -154,6 +164,15 @@ class Asker:
             await judge_calls.insert(self._db, replace(call, outcome="withdrawn", usd=0.0, step=1))
             return None
         return call
+
+    def _tell(self, most: float) -> None:
+        if self._told < today():
+            self._told = today()
+            log.info(
+                "a call may cost $%.4f: more than is left for now of OUTERLOOP_TRIAGE_USD_PER_DAY (%g)",
+                most,
+                self._usd_per_day,
+            )
 
     def _request(self, question: Question, form: type[BaseModel]) -> MessageCreateParamsNonStreaming:
         schema = form.model_json_schema()

@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from datetime import UTC, datetime, timedelta
 
 from outerloop.contracts.v1.failure_pb2 import FailureDetected
@@ -20,19 +20,20 @@ log = logging.getLogger(__name__)
 
 # What is done from time to time for an agent that this replica holds.
 Visit = Callable[[str, datetime], Awaitable[None]]
+Agents = Callable[[], Awaitable[Sequence[str]]]
 
 LOOK_SECONDS = 60.0
 # Of late, and what it is compared with: a bad hour against its day, a bad day against its week.
 _WINDOWS = ((timedelta(hours=1), timedelta(days=1)), (timedelta(days=1), timedelta(days=7)))
 
 
-async def visiting(bus: Bus, db: ClickHouse, *visits: Visit) -> None:
-    """For ever: from time to time, visit every agent that this replica holds."""
+async def visiting(bus: Bus, agents: Agents, *visits: Visit) -> None:
+    """For ever: from time to time, visit those of `agents` that this replica holds, in their order."""
     while True:
         await asyncio.sleep(LOOK_SECONDS)
         for visit in visits:
             try:
-                for agent in await verdicts.agents(db):
+                for agent in await agents():
                     if bus.holds(topic_of(FailureDetected).name, agent):
                         await visit(agent, datetime.now(UTC))
             except OuterloopError as error:
@@ -51,7 +52,7 @@ class Lookout:
 
     async def look(self) -> None:
         """For ever: visit every agent that this replica holds."""
-        await visiting(self._bus, self._db, self.visit)
+        await visiting(self._bus, lambda: verdicts.agents(self._db), self.visit)
 
     async def visit(self, agent: str, now: datetime) -> None:
         """Tidy up after rulings, and say which modes have become more frequent."""
