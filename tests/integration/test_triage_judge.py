@@ -6,7 +6,7 @@ import json
 import uuid
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -286,25 +286,29 @@ async def test_the_days_money_is_a_limit(one: Workers, agent: str) -> None:
 
 
 async def test_the_days_money_is_one_limit_for_all_workers(one: Workers, agent: str) -> None:
-    agents = [f"{agent}-{n}" for n in range(3)]
-    ids = [(await settled(one, name))[0] for name in agents]
     before = await judge_calls.spent_usd(one.db, today())
-    trace = (await spans.traces(one.db, ids[:1]))[ids[0]]
     court = Court(one)
+    asked = [Question("judge", agent, f"{agent}-{n}", PROMPT, "s", "t", "verdict") for n in range(4)]
     async with court.asker() as asker:
-        most = most_usd(asker, agents[0], questions.of_run(transcript_of(trace), []))
+        most = asker.most_usd(asked[0])
     usd = before + 1.5 * most  # for one call at a time
-    async with court.judge(usd) as first, court.judge(usd) as second, court.judge(usd) as third:
-        await asyncio.gather(
-            *(judge.visit(name, late()) for judge, name in zip((first, second, third), agents, strict=True))
+    async with court.asker(usd) as first, court.asker(usd) as second:
+        # All of them look at what is left before any of them has asked.
+        found = await asyncio.gather(
+            *(
+                one_of.ask(question, questions.Verdict, late())
+                for one_of in (first, second)
+                for question in asked
+            )
         )
-    assert len(court.requests) <= 1
-    assert await judge_calls.spent_usd(one.db, today()) <= usd
-    withdrawn = [row for name in agents for row in await bills(one, name) if row[0] == "withdrawn"]
-    assert {row[1] for row in withdrawn} <= {0.0}
-    for name in agents:  # alone, and with money for it, each is asked once
-        await court.visit(name)
-    assert len(court.requests) == 3
+        assert len(court.requests) == sum(answer is not None for answer in found) <= 1
+        assert await judge_calls.spent_usd(one.db, today()) <= usd
+        bill = await bills(one, agent)
+        assert [row[1] for row in bill if row[0] == "withdrawn"] == [0.0] * (len(bill) - len(court.requests))
+        assert "withdrawn" in {row[0] for row in bill}  # else they did not meet, and nothing is shown
+        # Unless one of them is under way, there is money for another.
+        alone = await second.ask(replace(asked[0], about="alone"), questions.Verdict, late())
+    assert (alone is None) == any(found)
 
 
 async def test_money_is_given_to_agents_in_turn(one: Workers, agent: str) -> None:
