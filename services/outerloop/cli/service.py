@@ -10,7 +10,9 @@ import typer
 from outerloop.cli import output
 from outerloop.cli.config import common
 from outerloop.cli.output import AsJson
-from outerloop.runtime.settings import known_variables, load
+from outerloop.runtime.clickhouse import ClickHouse
+from outerloop.runtime.settings import Settings, known_variables, load
+from outerloop.store import system_logs
 
 
 class Name(StrEnum):
@@ -43,10 +45,27 @@ def migrate(*, as_json: AsJson = False) -> None:
     from outerloop.store.migrate import migrate as apply  # noqa: PLC0415 - see run
 
     applied = output.run(apply(common()))
+    limited, refused = output.run(_limit_logs(common()))
     if as_json:
         output.emit({"applied": applied})
     else:
         output.say(f"applied {', '.join(applied)}" if applied else "the schema is up to date")
+    days = f"{common().clickhouse_log_days} days (OUTERLOOP_CLICKHOUSE_LOG_DAYS)"
+    if limited:
+        output.say(f"ClickHouse keeps {', '.join(limited)} for {days} from now on, not for ever")
+    if refused:
+        output.say(
+            f"{', '.join(refused)} grow for ever, and our user may not change that:"
+            f" have whoever runs ClickHouse give them a TTL, of {days}"
+        )
+
+
+async def _limit_logs(settings: Settings) -> tuple[list[str], list[str]]:
+    db = ClickHouse(settings)
+    try:
+        return await system_logs.limit(db, settings.clickhouse_log_days)
+    finally:
+        await db.close()
 
 
 def topics(

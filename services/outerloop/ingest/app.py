@@ -5,6 +5,7 @@ from collections.abc import Sequence
 
 from outerloop.ingest.cleaning import Cleaner
 from outerloop.ingest.core.quiet import Patience, Tracker
+from outerloop.ingest.keeping import Keeping
 from outerloop.ingest.receiver import receivers
 from outerloop.ingest.settings import IngestSettings
 from outerloop.ingest.settling import Settling
@@ -29,4 +30,4 @@ def wire(settings: IngestSettings, bus: Bus, db: ClickHouse) -> Sequence[Backgro
         async with receivers(bus, settings, cleaner):
             await asyncio.Event().wait()
 
-    return (Settling(bus, db, tracker).settle, receive)
+    return (Settling(bus, db, tracker).settle, Keeping(settings, bus, db).keep, receive)

@@ -8,6 +8,7 @@ from pydantic import AfterValidator, Field, FilePath, SecretStr, model_validator
 from outerloop.runtime.settings import Settings
 
 _MIB = 1024 * 1024
+_MOST_DAYS = 36500
 REDACTABLE = {"credentials", "cards", "emails", "phones"}
 
 
@@ -15,6 +16,14 @@ def _kinds(text: str) -> str:
     kinds = {part.strip() for part in text.split(",")}
     if not kinds <= REDACTABLE | {"none"} or ("none" in kinds and len(kinds) > 1):
         raise ValueError(f"must be none, or some of {', '.join(sorted(REDACTABLE))}")
+    return text
+
+
+def _days(text: str) -> str:
+    for item in filter(None, text.split(",")):
+        agent, _, days = item.rpartition("=")
+        if not agent or not days.isdecimal() or int(days) > _MOST_DAYS:
+            raise ValueError(f"must be AGENT=DAYS[,…], got {item!r}")
     return text
 
 
@@ -31,6 +40,14 @@ class IngestSettings(Settings):
     ingest_record_bytes: Annotated[
         int, Field(ge=_MIB, description="of a Kafka record, decompressed; a larger one is a dead letter")
     ] = 32 * _MIB
+    retention_days: Annotated[
+        int, Field(ge=0, le=_MOST_DAYS, description="after which a trace is deleted; 0: never")
+    ] = 0
+    retention_by_agent: Annotated[
+        str,
+        AfterValidator(_days),
+        Field(description="AGENT=DAYS[,…]: for these agents instead; 0: never"),
+    ] = ""
     otlp_host: Annotated[
         str, Field(description="where OTLP is received; other than loopback only with a token or a client CA")
     ] = "127.0.0.1"
@@ -72,6 +89,11 @@ class IngestSettings(Settings):
     redact_rules: Annotated[
         FilePath | None, Field(description="YAML; patterns: {NAME: REGEX}, names: [ATTRIBUTE], of your own")
     ] = None
+
+    def days_by_agent(self) -> dict[str, int]:
+        """Agent -> days that its traces are kept."""
+        pairs = (item.rpartition("=") for item in self.retention_by_agent.split(",") if item)
+        return {agent: int(days) for agent, _, days in pairs}
 
     def tokens(self) -> list[str]:
         """The bearer tokens of which one is asked for; none: no token is."""

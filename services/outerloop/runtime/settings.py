@@ -44,6 +44,12 @@ class Settings(KafkaConnection, ClickHouseConnection):
     cache: Annotated[Path, Field(description="working copies; may be lost at any time")] = Path(
         ".outerloop/cache"
     )
+    clickhouse_log_days: Annotated[
+        int,
+        Field(
+            ge=0, le=36500, description="for ClickHouse's own logs without a TTL, set by migrate; 0: as it is"
+        ),
+    ] = 14
     retries: Annotated[int, Field(ge=0, description="before a message is dead-lettered")] = 3
     log_level: Annotated[
         str, Field(pattern=r"^(DEBUG|INFO|WARNING|ERROR)$", description="DEBUG, INFO, WARNING or ERROR")

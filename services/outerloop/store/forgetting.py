@@ -1,6 +1,6 @@
 """Deleting what production said, for one person: the rows of traces, and of what was made from them.
 
-Apart from merging and TTLs, the only place that takes rows away: at a person's command.
+Apart from merging and retention (retention.py), the only place that takes rows away: at a person's command.
 """
 
 from collections.abc import Iterator, Sequence

@@ -19,6 +19,7 @@ class Summary:
     revision: str
     agent: str
     agent_version: str
+    service: str
     spans: int
     started_at: datetime
     through: datetime
@@ -27,13 +28,13 @@ class Summary:
 _SUMMARY = """
 SELECT s.TraceId AS trace_id,
        concat(toString(s.spans), '-', hex(s.content), '-', hex(ifNull(e.content, 0))) AS revision,
-       s.agent AS agent, s.agent_version AS agent_version, s.spans AS spans,
+       s.agent AS agent, s.agent_version AS agent_version, s.service AS service, s.spans AS spans,
        s.started_at AS started_at, greatest(s.through, ifNull(e.through, s.through)) AS through
 FROM (
     SELECT TraceId, uniqExact(SpanId) AS spans, groupBitXor(cityHash64(SpanId)) AS content,
            argMinIf(AgentName, Timestamp, AgentName != '') AS agent,
            argMinIf(AgentVersion, Timestamp, AgentVersion != '') AS agent_version,
-           min(Timestamp) AS started_at, max(StoredAt) AS through
+           argMin(ServiceName, Timestamp) AS service, min(Timestamp) AS started_at, max(StoredAt) AS through
     FROM otel_traces FINAL WHERE TraceId IN {ids:Array(String)} GROUP BY TraceId
 ) AS s
 LEFT JOIN (
@@ -71,6 +72,9 @@ async def unsettled(db: ClickHouse, days: int) -> dict[str, bool]:
 
 
 async def insert(db: ClickHouse, settled: Sequence[Summary]) -> None:
-    """Record that these were handed to triage."""
-    keep = ("trace_id", "revision", "agent", "spans", "through")
-    await db.insert("settlements", [{k: v for k, v in asdict(s).items() if k in keep} for s in settled])
+    """Record that these were handed to triage; a trace that names no agent is its service's."""
+    keep = ("trace_id", "revision", "spans", "through")
+    rows = [
+        {k: v for k, v in asdict(s).items() if k in keep} | {"agent": s.agent or s.service} for s in settled
+    ]
+    await db.insert("settlements", rows)
