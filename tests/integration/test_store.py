@@ -129,23 +129,43 @@ async def test_evaluations_come_back_and_the_newer_replaces_the_older(db: ClickH
     assert await evaluations.of_traces(db, [trace_id]) == {trace_id: [*scored, *results]}
 
 
+async def unsettled(db: ClickHouse) -> dict[str, bool]:
+    return await settlements.unsettled(db, NOW - timedelta(days=1), NOW + timedelta(days=1), 1000)
+
+
+async def test_what_is_unsettled_is_found_by_when_it_was_stored(db: ClickHouse) -> None:
+    minute = timedelta(minutes=1)
+    early, late = NOW + timedelta(days=20), NOW + timedelta(days=20) + minute
+    for number, at in ((61, early), (62, early), (63, late)):
+        await insert_spans(db, spans_of(samples.run(number, "Hi")), at)
+    names = {number: samples.trace_id(number) for number in (61, 62, 63)}
+    assert await settlements.unsettled(db, early, early + minute, 10) == {names[61]: True, names[62]: True}
+    assert len(await settlements.unsettled(db, early, early + minute, 1)) == 1
+    assert await settlements.unsettled(db, late, late + minute, 10) == {names[63]: True}
+    complete = await settlements.summaries(db, [names[61]])
+    assert await settlements.known(db, complete) == set()
+    await settlements.insert(db, complete)
+    assert await settlements.known(db, complete) == {(names[61], complete[0].revision)}
+    assert await settlements.unsettled(db, early, early + minute, 10) == {names[62]: True}
+
+
 async def test_a_revision_changes_with_what_is_known(db: ClickHouse) -> None:
     trace_id = samples.trace_id(4)
     root, *late = spans_of(samples.run(4, "Hi", samples.Call("get")))
 
     async def settle(at: datetime) -> settlements.Summary:
-        assert trace_id in await settlements.unsettled(db, 2)
+        assert trace_id in await unsettled(db)
         (summary,) = await settlements.summaries(db, [trace_id])
         assert summary.through == at
         await settlements.insert(db, [summary])
-        assert trace_id not in await settlements.unsettled(db, 2)
+        assert trace_id not in await unsettled(db)
         return summary
 
     times = [NOW + timedelta(seconds=n) for n in range(4)]
     await insert_spans(db, late, times[0])
-    assert (await settlements.unsettled(db, 2))[trace_id] is False
+    assert (await unsettled(db))[trace_id] is False
     await insert_spans(db, [root], times[0])
-    assert (await settlements.unsettled(db, 2))[trace_id] is True
+    assert (await unsettled(db))[trace_id] is True
     first = await settle(times[0])
     await insert_spans(db, [replace(root, span_id="f" * 16, parent_span_id=root.span_id)], times[1])
     second = await settle(times[1])
@@ -162,7 +182,7 @@ async def test_a_revision_changes_with_what_is_known(db: ClickHouse) -> None:
 async def test_a_trace_of_which_only_a_result_is_stored_is_no_summary(db: ClickHouse) -> None:
     await evaluations.insert(db, evaluations_of(samples.evaluation(5, "quality", "fail")), NOW)
     assert await settlements.summaries(db, [samples.trace_id(5)]) == []
-    assert (await settlements.unsettled(db, 2))[samples.trace_id(5)] is False
+    assert (await unsettled(db))[samples.trace_id(5)] is False
 
 
 async def test_verdicts_are_found_by_mode_and_agent(db: ClickHouse) -> None:

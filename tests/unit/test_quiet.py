@@ -1,5 +1,7 @@
 """When a trace counts as complete."""
 
+import time
+
 from outerloop.ingest.core.quiet import Patience, Tracker
 
 PATIENCE = Patience(rooted=5, rootless=60)
@@ -34,6 +36,29 @@ def test_the_root_may_come_last() -> None:
     tracker.seen("a", rooted=False, now=100)
     tracker.seen("a", rooted=True, now=101)
     assert tracker.due(106) == ["a"]
+
+
+def test_it_holds_no_more_than_it_may_and_counts_the_rest() -> None:
+    tracker = Tracker(PATIENCE, most=2)
+    for trace_id in ("a", "b", "c", "a"):
+        tracker.seen(trace_id, rooted=True, now=100)
+    assert (len(tracker), tracker.left_out) == (2, 1)
+    assert sorted(tracker.due(105)) == ["a", "b"]
+    tracker.seen("c", rooted=True, now=105)
+    assert len(tracker) == 1
+
+
+def test_a_tick_costs_what_is_due_and_not_what_waits() -> None:
+    tracker = Tracker(PATIENCE)
+    for number in range(200_000):
+        tracker.seen(str(number), rooted=False, now=number / 10_000)
+    began = time.perf_counter()
+    for tick in range(200):
+        assert tracker.due(20 + tick / 10) == []
+    idle = time.perf_counter() - began
+    began = time.perf_counter()
+    assert len(tracker.due(1000)) == 200_000
+    assert idle < time.perf_counter() - began  # 200 looks at all of it would take many times as long
 
 
 def test_a_trace_that_was_due_is_tracked_afresh() -> None:

@@ -22,7 +22,9 @@ CONSUMES = (OTLP_SPANS, OTLP_LOGS)
 def wire(settings: IngestSettings, bus: Bus, db: ClickHouse) -> Sequence[Background]:
     """Subscribe, and name what runs beside."""
     cleaner = Cleaner(settings)
-    tracker = Tracker(Patience(settings.settle_seconds, settings.settle_rootless_seconds))
+    patience = Patience(settings.settle_seconds, settings.settle_rootless_seconds)
+    tracker = Tracker(patience)
+    settling = Settling(bus, db, tracker, patience)
     bus.subscribe(CONSUMES, Storing(settings, bus, db, cleaner, tracker).store, at_most=settings.ingest_batch)
 
     async def receive() -> None:
@@ -30,4 +32,4 @@ def wire(settings: IngestSettings, bus: Bus, db: ClickHouse) -> Sequence[Backgro
         async with receivers(bus, settings, cleaner):
             await asyncio.Event().wait()
 
-    return (Settling(bus, db, tracker).settle, Keeping(settings, bus, db).keep, receive)
+    return (settling.settle, settling.look_back, Keeping(settings, bus, db).keep, receive)

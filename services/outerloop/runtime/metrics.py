@@ -14,6 +14,7 @@ LAG_SECONDS = Gauge(
 SPANS = Counter("outerloop_spans_stored_total", "spans written to ClickHouse", [])
 REFUSED = Counter("outerloop_spans_refused_total", "spans and evaluation results left out", ["reason"])
 REDACTED = Counter("outerloop_redacted_total", "what was replaced before it was stored", ["kind"])
+TRACKED = Gauge("outerloop_traces_tracked", "traces for which spans came and that are not settled yet", [])
 OTLP_PENDING = Gauge("outerloop_otlp_pending_bytes", "of requests that Kafka does not have yet", [])
 OTLP_BUSY = Counter("outerloop_otlp_busy_total", "requests told to come again, for want of memory", [])
 TRACES = Counter("outerloop_traces_total", "traces judged, by verdict", ["verdict"])

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from outerloop.runtime.clickhouse import ClickHouse
 
@@ -45,18 +45,34 @@ LEFT JOIN (
     FROM evaluations FINAL WHERE trace_id IN {ids:Array(String)} GROUP BY trace_id
 ) AS e ON e.trace_id = s.TraceId
 """
+# Of a trace that is settled now, `through` is later than anything that is stored of it.
 _UNSETTLED = """
 SELECT TraceId AS trace_id, max(rooted) AS rooted FROM (
     SELECT TraceId, max(StoredAt) AS through, max(ParentSpanId = '') AS rooted FROM otel_traces
-    WHERE StoredAt > now() - INTERVAL {days:UInt8} DAY GROUP BY TraceId
+    WHERE StoredAt >= {begin:DateTime64(3, 'UTC')} AND StoredAt < {end:DateTime64(3, 'UTC')} GROUP BY TraceId
     UNION ALL
     SELECT trace_id, max(stored_at), false FROM evaluations
-    WHERE stored_at > now() - INTERVAL {days:UInt8} DAY GROUP BY trace_id
+    WHERE stored_at >= {begin:DateTime64(3, 'UTC')} AND stored_at < {end:DateTime64(3, 'UTC')}
+    GROUP BY trace_id
 ) AS stored
-LEFT JOIN (SELECT trace_id, max(through) AS through FROM settlements GROUP BY trace_id) AS settled
-       ON settled.trace_id = stored.TraceId
+LEFT JOIN (
+    SELECT trace_id, max(s.through) AS through FROM settlements AS s
+    WHERE s.through >= {begin:DateTime64(3, 'UTC')} GROUP BY trace_id
+) AS settled ON settled.trace_id = stored.TraceId
 WHERE stored.through > ifNull(settled.through, toDateTime64(0, 3))
 GROUP BY TraceId
+LIMIT {most:UInt32}
+"""
+
+
+_BUSY = """
+SELECT at, sum(n) AS rows FROM (
+    SELECT toStartOfInterval(StoredAt, toIntervalSecond({step:UInt32})) AS at, count() AS n FROM otel_traces
+    WHERE StoredAt >= {begin:DateTime64(3, 'UTC')} AND StoredAt < {end:DateTime64(3, 'UTC')} GROUP BY at
+    UNION ALL
+    SELECT toStartOfInterval(stored_at, toIntervalSecond({step:UInt32})) AS at, count() AS n FROM evaluations
+    WHERE stored_at >= {begin:DateTime64(3, 'UTC')} AND stored_at < {end:DateTime64(3, 'UTC')} GROUP BY at
+) GROUP BY at ORDER BY at DESC
 """
 
 
@@ -66,9 +82,25 @@ async def summaries(db: ClickHouse, trace_ids: Sequence[str]) -> list[Summary]:
     return [Summary(**row) for row in rows]
 
 
-async def unsettled(db: ClickHouse, days: int) -> dict[str, bool]:
-    """Traces with something stored in the last `days` that no settlement covers: id -> root has come."""
-    return {row["trace_id"]: bool(row["rooted"]) for row in await db.query(_UNSETTLED, days=days)}
+async def unsettled(db: ClickHouse, begin: datetime, end: datetime, most: int) -> dict[str, bool]:
+    """Traces of which something stored within that time is covered by no settlement: id -> root has come."""
+    rows = await db.query(_UNSETTLED, begin=begin, end=end, most=most)
+    return {row["trace_id"]: bool(row["rooted"]) for row in rows}
+
+
+async def busy(db: ClickHouse, begin: datetime, end: datetime, step: timedelta) -> list[tuple[datetime, int]]:
+    """Where times of length `step` begin in which something was stored, and how many rows; latest first."""
+    rows = await db.query(_BUSY, begin=begin, end=end, step=int(step.total_seconds()))
+    return [(row["at"], int(row["rows"])) for row in rows]
+
+
+async def known(db: ClickHouse, settled: Sequence[Summary]) -> set[tuple[str, str]]:
+    """(trace id, revision) of those that were handed to triage before."""
+    rows = await db.query(
+        "SELECT DISTINCT trace_id, revision FROM settlements WHERE trace_id IN {ids:Array(String)}",
+        ids=[summary.trace_id for summary in settled],
+    )
+    return {(row["trace_id"], row["revision"]) for row in rows}
 
 
 async def insert(db: ClickHouse, settled: Sequence[Summary]) -> None:

@@ -14,28 +14,38 @@ class Patience:
 class Tracker:
     """Traces for which something came and that are not handed on yet. Times are any monotonic seconds.
 
-    It may be lost at any time: what it held is found again in ClickHouse (store.settlements.unsettled).
+    It may be lost at any time, and holds no more than `most` (about 200 bytes each): what it does not hold is
+    found again in ClickHouse (store.settlements.unsettled).
     """
 
-    def __init__(self, patience: Patience) -> None:
-        self._patience = patience
-        self._rooted: dict[str, bool] = {}
-        self._last: dict[str, float] = {}
+    def __init__(self, patience: Patience, most: int = 500_000) -> None:
+        # (patience, trace -> when something came last), the longest silent first.
+        self._rooted: tuple[float, dict[str, float]] = (patience.rooted, {})
+        self._rootless: tuple[float, dict[str, float]] = (patience.rootless, {})
+        self._most = most
+        self.left_out = 0  # traces, since it began
 
     def __len__(self) -> int:
-        return len(self._last)
+        return len(self._rooted[1]) + len(self._rootless[1])
 
     def seen(self, trace_id: str, *, rooted: bool, now: float) -> None:
         """Something came for this trace; `rooted`: its root span was among it."""
-        self._rooted[trace_id] = rooted or self._rooted.get(trace_id, False)
-        self._last[trace_id] = now
+        had_root = self._rooted[1].pop(trace_id, None) is not None
+        known = had_root or self._rootless[1].pop(trace_id, None) is not None
+        if not known and len(self) >= self._most:
+            self.left_out += 1
+            return
+        (self._rooted if rooted or had_root else self._rootless)[1][trace_id] = now
 
     def due(self, now: float) -> list[str]:
-        """Take out the traces that are complete."""
-        due = [trace_id for trace_id, last in self._last.items() if now - last >= self._wait(trace_id)]
+        """Take out the traces that are complete; costs what they are, not what waits."""
+        due: list[str] = []
+        for patience, waiting in (self._rooted, self._rootless):
+            for trace_id, last in waiting.items():
+                if now - last < patience:
+                    break
+                due.append(trace_id)
         for trace_id in due:
-            del self._last[trace_id], self._rooted[trace_id]
+            if self._rooted[1].pop(trace_id, None) is None:
+                del self._rootless[1][trace_id]
         return due
-
-    def _wait(self, trace_id: str) -> float:
-        return self._patience.rooted if self._rooted[trace_id] else self._patience.rootless
