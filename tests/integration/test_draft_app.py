@@ -35,9 +35,10 @@ from outerloop.draft.settings import DraftSettings
 from outerloop.evals.expect.behaviour import NoErrorStatus
 from outerloop.evals.expect.tools import ToolCalled
 from outerloop.evals.grade import grade
+from outerloop.propose import evidence as propose_evidence
 from outerloop.runtime.clickhouse import ClickHouse
 from outerloop.runtime.errors import PoisonError
-from outerloop.store import evals
+from outerloop.store import evals, heldout
 from outerloop.store.evals import EvalRecord, State
 from outerloop.store.migrate import migrate
 
@@ -224,9 +225,13 @@ async def test_the_event_loop_turns_while_a_draft_is_made(
     drafting = asyncio.Event()
     turn, original = asyncio.get_running_loop(), Evidence.draft
 
-    def slow(found: Evidence) -> Any:
+    def slow(found: Evidence, mutants: float) -> Any:
         turn.call_soon_threadsafe(drafting.set)
-        return original(found) if asyncio.run_coroutine_threadsafe(drafting.wait(), turn).result(5) else None
+        return (
+            original(found, mutants)
+            if asyncio.run_coroutine_threadsafe(drafting.wait(), turn).result(5)
+            else None
+        )
 
     monkeypatch.setattr(Evidence, "draft", slow)
     assert (await drafted(world)).state is State.DRAFTED
@@ -345,3 +350,70 @@ async def test_only_an_accepted_eval_can_be_retired(world: World) -> None:
     assert world.bus.heard[-1] == world.bus.heard[-2]
     await world.review(record, REVIEW_ACCEPT)
     assert (await world.evals())[0].state is State.RETIRED
+
+
+WISHES = (
+    "Please cancel my order {}",
+    "I want to cancel my order {} now, please",
+    "cancel my order {} please",
+)
+
+
+async def silent(world: World, count: int) -> None:
+    """Failures that do everything and say nothing, each on another order in other words."""
+    for number in range(count):
+        order = f"A-{3000 + number}"
+        did = (samples.Call("get_order", {"id": order}), samples.Call("cancel", {"id": order}))
+        wish, run = WISHES[number % len(WISHES)].format(order), uuid.uuid4().int % 10**8
+        exported = samples.run(run, wish, *did, answer="", agent=world.agent)
+        await record_runs(world.db, [exported], world.mode)
+
+
+async def with_variants(world: World) -> EvalRecord:
+    await world.ran(LOOKED, CANCELLED)
+    await silent(world, 6)
+    await world.opens()
+    (record,) = await world.evals()
+    return record
+
+
+class Tree:
+    """An agent without files."""
+
+    def mutable_files(self) -> dict[str, int]:
+        return {}
+
+
+async def test_variants_are_held_out_and_none_is_among_what_the_proposer_may_see(world: World) -> None:
+    record = await with_variants(world)
+    entry = await heldout.entry_of(world.db, record)
+    assert record.variants == len(entry.held_out) == 2
+    assert entry.content_sha256 == record.content_sha256
+    shown = set(record.eval.provenance.source_traces)
+    hidden = {held.variant.source_trace for held in entry.held_out}
+    assert len(shown) == 4
+    assert not shown & hidden
+    workspace: Any = Tree()
+    told, _ = await propose_evidence.gather(world.db, record, workspace, [], {})
+    assert set(told.runs) >= shown
+    assert not set(told.runs) & hidden
+    await world.review(record, REVIEW_ACCEPT)
+    (binding,) = await world.evals()
+    assert (await heldout.entry_of(world.db, binding)).held_out == entry.held_out
+
+
+async def test_an_edited_evals_variants_say_what_it_expects_now(world: World) -> None:
+    record = await with_variants(world)
+    expect = tuple(e for e in record.eval.expect if getattr(e, "tool", "") != "get_order")
+    text = record.eval.model_copy(update={"expect": expect}).to_yaml()
+    await world.review(record, REVIEW_EDIT, "looking is no duty", text)
+    (now,) = await world.evals()
+    entry = await heldout.entry_of(world.db, now)
+    assert len(entry.held_out) == 2
+    assert all(len(held.variant.expect) == len(expect) for held in entry.held_out)
+
+
+async def test_no_variant_is_made_where_none_is_wanted(engine: tuple[ClickHouse, DraftSettings]) -> None:
+    db, settings = engine
+    record = await with_variants(World(db, settings.model_copy(update={"draft_variants": 0})))
+    assert record.variants == 0

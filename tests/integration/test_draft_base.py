@@ -1,5 +1,6 @@
 """Draft runs the base again: real git, a real run of a small agent, real ClickHouse. The bus only listens."""
 
+import json
 import sys
 import uuid
 from collections.abc import AsyncIterator
@@ -10,6 +11,7 @@ from typing import Any
 
 import pytest
 import pytest_asyncio
+from pydantic import SecretStr
 
 import samples
 from engines.draft import Ear, delivery, record_runs
@@ -21,12 +23,13 @@ from outerloop.contracts.v1.eval_pb2 import (
     EvalDrafted,
 )
 from outerloop.contracts.v1.failure_pb2 import ModeOpened
+from outerloop.dev.messages_api import Dice, Reply, serving
 from outerloop.draft import proving
 from outerloop.draft.app import Drafter
 from outerloop.draft.settings import DraftSettings
 from outerloop.runtime.clickhouse import ClickHouse
 from outerloop.runtime.git import Repository
-from outerloop.store import drafting, evals
+from outerloop.store import drafting, evals, heldout
 from outerloop.store.evals import EvalRecord, Reproduction, State
 from outerloop.store.migrate import migrate
 
@@ -97,7 +100,12 @@ async def engine(chdb: str) -> AsyncIterator[tuple[ClickHouse, dict[str, Any]]]:
 
 
 async def world_of(
-    engine: tuple[ClickHouse, dict[str, Any]], folder: Path, *, answer: str = "", review: str = "required"
+    engine: tuple[ClickHouse, dict[str, Any]],
+    folder: Path,
+    *,
+    answer: str = "",
+    review: str = "required",
+    **asking: Any,
 ) -> World:
     db, where = engine
     agent = f"agent-{uuid.uuid4().hex[:8]}"
@@ -112,7 +120,7 @@ async def world_of(
         "cache": folder / "draft",
         "sandbox": "none",
     }
-    settings = DraftSettings(**where, **more | {"agent_environment": Path(sys.prefix)})
+    settings = DraftSettings(**where, **more | asking | {"agent_environment": Path(sys.prefix)})
     return World(agent, remote, settings, db)
 
 
@@ -195,3 +203,62 @@ def other(record: EvalRecord) -> str:
         update={"source_traces": ("f" * 32,), "accepted_at": datetime.now(UTC)}
     )
     return eval_.model_copy(update={"provenance": provenance}).to_yaml()
+
+
+async def test_a_variant_that_the_base_passes_is_none(engine: Any, tmp_path: Path) -> None:
+    # It answers about parcels from 30 on: what went wrong with those was something else.
+    world = await world_of(engine, tmp_path)
+    picky = AGENT.replace(
+        "said =", 'answer = "At the depot." if "parcel 3" in json.dumps(wish) else ""\nsaid ='
+    )
+    await advance(world.remote, {"agent.py": picky.encode()})
+    mode = f"{world.agent}-m1"
+    for run, number in zip(sorted(numbers(5)), (17, 18, 31, 19, 32), strict=True):
+        failed = samples.run(run, f"Where is my parcel {number}?", answer="", agent=world.agent)
+        await record_runs(world.db, [failed], mode=mode)
+    good = [samples.run(n, ASKED, answer="At the depot.", agent=world.agent) for n in numbers(4)]
+    await record_runs(world.db, good)
+    opened = ModeOpened(mode_id=mode, agent=world.agent, title="no answer")
+    await world.drafter.handle([delivery(opened, mode)])
+    (record,) = await evals.of_agent(world.db, world.agent)
+    before = await heldout.entry_of(world.db, record)
+    asks = [str(held.variant.input) for held in before.held_out]
+    assert [("parcel 3" in each) for each in asks] == [True, False]
+    found = await world.proven(record)
+    after = await heldout.entry_of(world.db, found)
+    assert (found.reproduction, found.variants) == (Reproduction.REPRODUCED, 1)
+    assert after.held_out == before.held_out[1:]
+    told = sorted(call.outcome.split(":")[0] for call in await drafting.of_mode(world.db, mode))
+    assert told == ["reproduced", "variant 1", "variant 2"]
+
+
+async def test_the_request_in_other_words_is_a_variant_if_it_is_of_the_same_case(
+    engine: Any, tmp_path: Path
+) -> None:
+    asked: list[str] = []
+
+    def reply(request: dict[str, Any], dice: Dice) -> Reply:
+        name = request["tool_choice"]["name"]
+        asked.append(json.dumps(request["messages"]))
+        said = ["Parcel 17 has not come.", "Parcel 18 has not come.", 7]
+        given = {"reword": {"requests": said}, "propose_eval": {"expect": []}}[name]
+        return {"content": [{"type": "tool_use", "name": name, "input": given}]}
+
+    async with serving(reply) as api:
+        asking: dict[str, Any] = {
+            "ANTHROPIC_BASE_URL": api.url,
+            "ANTHROPIC_API_KEY": SecretStr("key"),
+            "draft_model": "claude-sonnet-5-5",
+            "draft_model_calls": 1,
+        }
+        world = await world_of(engine, tmp_path, **asking)
+        record = await world.opens("m1")
+    (held,) = (await heldout.entry_of(world.db, record)).held_out
+    assert held.variant.input["messages"][0]["parts"] == [
+        {"type": "text", "content": "Parcel 17 has not come."}
+    ]
+    assert held.variant.expect == ()
+    assert ASKED in asked[1]
+    calls = await drafting.of_mode(world.db, record.mode_id)
+    assert [(call.prompt, call.outcome) for call in calls[1:]] == [("reword/1", "2 wordings")]
+    assert all(call.usd > 0 for call in calls)

@@ -365,6 +365,21 @@ def test_why_there_is_no_draft(failing: list[Failing], healthy: list[Trace], rea
     assert draft(failing, healthy) == Undraftable(reason)
 
 
+def test_an_eval_that_lets_pass_too_many_broken_runs_is_none() -> None:
+    # Other failures on the same requests are other evals' business, so that this one expects little.
+    also = trace(run(11, CANCEL, error="another error", answer=""))
+    failing = [Failing(f, signals_of(f, [])[0]) for f in [trace(run(1, CANCEL, error="boom"))]]
+    made = draft(failing, HEALTHY, [also], mutants=0.25)
+    assert isinstance(made, Draft)
+    assert 0.25 <= made.mutation_score < 0.5
+    none = draft(failing, HEALTHY, [also], mutants=0.5)
+    assert isinstance(none, Undraftable)
+    assert none.reason.startswith(
+        "of 7 healthy runs that were broken on purpose it fails 2, and must fail 50%"
+    )
+    assert "(OUTERLOOP_DRAFT_MUTANTS): it lets pass: call dropped: it does not call get_order;" in none.reason
+
+
 def test_the_same_evidence_gives_the_same_draft() -> None:
     failing = [bad(n, ERROR) for n in range(1, 6)]
     assert draft(failing, HEALTHY) == draft(failing, HEALTHY[::-1])

@@ -5,9 +5,10 @@ from dataclasses import dataclass
 
 from outerloop.cli.config import common
 from outerloop.evals.grade import describe
+from outerloop.evals.heldout import HeldOut
 from outerloop.runtime.clickhouse import ClickHouse
 from outerloop.runtime.errors import UserError
-from outerloop.store import evals, spans
+from outerloop.store import evals, heldout, spans
 from outerloop.store.evals import EvalRecord, Reproduction, State
 from outerloop.trace.model import Span, Trace
 from outerloop.trace.quote import one_line
@@ -71,6 +72,19 @@ async def with_runs(records: Sequence[EvalRecord]) -> list[Case]:
     return [Case(record, stored.get(source)) for record, source in zip(records, sources, strict=True)]
 
 
+async def held_out_of(record: EvalRecord) -> tuple[HeldOut, ...]:
+    """The held-out variants of an eval, for people: no proposer is shown them.
+
+    Raises:
+        UserError: if they are not those that the record is of.
+    """
+    db = ClickHouse(common())
+    try:
+        return (await heldout.entry_of(db, record)).held_out
+    finally:
+        await db.close()
+
+
 def words_of(record: EvalRecord) -> list[str]:
     """What a good run does, a clause each."""
     return [describe(expectation) for expectation in record.eval.expect]
@@ -91,6 +105,11 @@ def proof_of(record: EvalRecord) -> list[str]:
             f" purpose{alive}."
         )
     said.append(_reproduction_of(record))
+    if record.variants:
+        said.append(
+            f"{record.variants} variants of it, of other cases or in other words, are held out, so that no"
+            " proposer sees them (`outerloop evals show --variants`)."
+        )
     if record.traffic:
         share = record.similar / record.traffic
         said.append(f"{share:.0%} of the last {record.traffic} runs are on a request like this one.")

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 import typer
 
 from outerloop.cli import exchange, output, tryout
-from outerloop.cli.cases import find, load, proof_of, words_of
+from outerloop.cli.cases import find, held_out_of, load, proof_of, words_of
 from outerloop.cli.output import AsJson
 from outerloop.cli.publish import person
 from outerloop.cli.verdicts import DONE, say
@@ -20,6 +20,7 @@ from outerloop.contracts.v1.eval_pb2 import (
     REVIEW_RETIRE,
     Review,
 )
+from outerloop.evals.expect.base import NAMED
 from outerloop.evals.schema import schema_text
 from outerloop.runtime.errors import UserError
 from outerloop.store.evals import EvalRecord, State
@@ -61,17 +62,27 @@ def list_(
 
 
 @app.command()
-def show(eval_id: EvalId, *, as_json: AsJson = False) -> None:
+def show(
+    eval_id: EvalId,
+    *,
+    variants: Annotated[bool, typer.Option("--variants", help="with its held-out variants")] = False,
+    as_json: AsJson = False,
+) -> None:
     """One eval: in plain words with its proof, then as it will stand in the suite."""
     record = output.run(find(eval_id))
+    held = output.run(held_out_of(record)) if variants else ()
     if as_json:
-        output.emit(_shown(record))
+        shown = [each.variant.model_dump(mode="json", context=NAMED) for each in held]
+        output.emit(_shown(record) | ({"held_out": shown} if variants else {}))
         return
     output.write(f"{record.title}\n\nA good run " + "; ".join(words_of(record)) + ".")
     reviewed = f" by {record.reviewer}" if record.reviewer else ""
     why = f": {record.reason}" if record.reason else ""
     output.write("\n" + "\n".join(proof_of(record)) + f"\nState: {record.state.value}{reviewed}{why}.")
     output.write(f"\n{record.eval_yaml}\n{len(record.cassette.calls)} recorded tool calls")
+    for number, each in enumerate(held, start=1):
+        calls = len(each.cassette.calls)
+        output.write(f"\nHeld-out variant {number}, {calls} recorded tool calls:\n{each.variant.to_yaml()}")
 
 
 def _shown(record: EvalRecord) -> dict[str, Any]:
@@ -82,6 +93,7 @@ def _shown(record: EvalRecord) -> dict[str, Any]:
         "reviewer": record.reviewer,
         "reason": record.reason,
         "tries": record.tries,
+        "variants": record.variants,
         "proof": {
             "failing_caught": record.failing_caught,
             "failing": record.failing,

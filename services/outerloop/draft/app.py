@@ -3,20 +3,24 @@
 import asyncio
 import logging
 from collections.abc import Sequence
+from dataclasses import replace
 
 from outerloop.contracts.v1.eval_pb2 import EvalReviewed
 from outerloop.contracts.v1.failure_pb2 import ModeOpened
 from outerloop.contracts.v1.loop_pb2 import LoopPaused
 from outerloop.draft import evidence
 from outerloop.draft.announce import Announcer
+from outerloop.draft.asking import Asker
 from outerloop.draft.base import Base
 from outerloop.draft.core.linked import Caught
-from outerloop.draft.core.proof import Undraftable
+from outerloop.draft.core.proof import Draft, Undraftable
+from outerloop.draft.evidence import Evidence
 from outerloop.draft.proving import Proving
-from outerloop.draft.record import Opening, drafted, linked, undraftable, written_by
+from outerloop.draft.record import Opening, Writing, drafted, linked, undraftable
 from outerloop.draft.reviews import Reviews
 from outerloop.draft.settings import DraftSettings
-from outerloop.draft.writer import PROMPT, Writer
+from outerloop.draft.wording import Wording
+from outerloop.draft.writer import Writer, written_by
 from outerloop.runtime.bus import Bus
 from outerloop.runtime.clickhouse import ClickHouse
 from outerloop.runtime.envelope import Delivery, stable_id, unpack
@@ -24,7 +28,7 @@ from outerloop.runtime.errors import OuterloopError, UserError
 from outerloop.runtime.pause import Pauses, Why, never
 from outerloop.runtime.service import Background
 from outerloop.runtime.topics import topic_of
-from outerloop.store import evals
+from outerloop.store import evals, heldout
 from outerloop.store.evals import EvalRecord, State
 
 log = logging.getLogger(__name__)
@@ -45,7 +49,9 @@ class Drafter:
         self._bus = bus
         self._db = db
         self._base = Base(settings, db, paused)
-        self._writer = Writer(settings, db) if settings.draft_model and settings.anthropic_api_key else None
+        asker = Asker(settings, db) if settings.draft_model and settings.anthropic_api_key else None
+        self._writer = Writer(settings, asker) if asker else None
+        self._wording = Wording(asker) if asker else None
         self._announcer = Announcer(bus, db)
         self.proving = Proving(settings, bus, db, self._base)
         self._reviews = Reviews(settings, db, self._announcer, self._draft)
@@ -110,7 +116,7 @@ class Drafter:
         """A new row: a draft, or why there is none."""
         seen = await evidence.amount(self._db, opening.agent, opening.mode_id)
         found = await evidence.gather(self._db, opening.agent, opening.mode_id, self._settings)
-        made = await asyncio.to_thread(found.draft)
+        made = await asyncio.to_thread(found.draft, self._settings.draft_mutants)
         by_rules = made
         if self._writer is not None and not isinstance(made, Caught):
             try:
@@ -123,9 +129,34 @@ class Drafter:
             return undraftable(opening, seen, made.reason)
         if isinstance(made, Caught):
             return linked(opening, seen, made)
-        state = State.PROVING if self._base.can_ask(opening.agent) else State.DRAFTED
-        record = drafted(opening, made, found, state, self._settings.draft_margin)
-        return record if made is by_rules else written_by(record, self._settings.draft_model, PROMPT)
+        writing = Writing() if made is by_rules else written_by(self._settings.draft_model)
+        return await self._with_variants(opening, made, found, writing)
+
+    async def _with_variants(
+        self, opening: Opening, made: Draft, found: Evidence, writing: Writing
+    ) -> EvalRecord:
+        """The row of a draft whose held-out variants are stored."""
+        can_ask, most = self._base.can_ask(opening.agent), self._settings.draft_variants
+        held = await asyncio.to_thread(found.variants, made, (), most, rename=False)
+        if can_ask and len(held) < most:
+            words = await self._words(opening, made.exemplar.request, most - len(held))
+            held = await asyncio.to_thread(found.variants, made, words, most, rename=True)
+        record, entry = drafted(
+            opening, made, found, held=held, writing=writing, margin=self._settings.draft_margin
+        )
+        await heldout.insert(self._db, entry)
+        return replace(record, state=State.PROVING) if can_ask else record
+
+    async def _words(self, opening: Opening, request: str, most: int) -> list[str]:
+        """A request as a model words it; none without a model."""
+        if self._wording is None:
+            return []
+        try:
+            pays = await self._base.can_pay(opening.agent)
+            return await self._wording.of(opening, request, most) if pays else []
+        except UserError as error:  # a setting is wrong, as above
+            log.warning("the model words nothing: %s", error)
+            return []
 
 
 def wire(settings: DraftSettings, bus: Bus, db: ClickHouse) -> Sequence[Background]:

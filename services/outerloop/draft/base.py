@@ -8,13 +8,15 @@ from pathlib import Path
 
 from outerloop.draft.core.reproduction import Asked, asking
 from outerloop.draft.settings import DraftSettings
+from outerloop.evals.heldout import HeldOut
+from outerloop.evals.suite import Entry
 from outerloop.runtime.agentfile import AgentFile, Budget, agentfile_at
 from outerloop.runtime.clickhouse import ClickHouse
 from outerloop.runtime.envelope import stable_id
 from outerloop.runtime.errors import OutageError, TrialNotRunError, UserError
 from outerloop.runtime.git import Repository
 from outerloop.runtime.pause import Why, never
-from outerloop.store import drafting
+from outerloop.store import drafting, heldout
 from outerloop.store.drafting import DraftCall
 from outerloop.store.evals import EvalRecord
 from outerloop.store.spending import spent_usd, today
@@ -27,16 +29,22 @@ log = logging.getLogger(__name__)
 
 # So many trials in a row that did not happen are an outage.
 LOST_IN_A_ROW = 3
+# A variant that is not seen to fail by then is none that a change could be held to.
+VARIANT_TRIALS = 30
 _FOUND = {True: "reproduced", False: "not reproduced", None: "not finished"}
 
 
 @dataclass(frozen=True, slots=True)
 class Shown:
-    """What the trials of a commit showed, and what its `outerloop.yaml` says."""
+    """What the trials of a commit showed, and what its `outerloop.yaml` says.
+
+    `entry` is the eval with those of its held-out variants that the commit is proven to fail too.
+    """
 
     commit: str
     terms: AgentFile
     asked: Asked
+    entry: Entry
 
 
 class Base:
@@ -83,8 +91,22 @@ class Base:
         with tempfile.TemporaryDirectory(prefix="draft-", ignore_cleanup_errors=True) as scratch:
             tree = Path(scratch) / "tree"
             await repository.checkout(commit, tree)
-            spec = await self._spec(record, commit, terms, tree)
-            return Shown(commit, terms, await self._run(record, spec))
+            entry = await heldout.entry_of(self._db, record)
+            spec = await self._spec(entry, commit, terms, tree)
+            asked = await self._run(record, spec, self._settings.draft_trials)
+            if asked.reproduced:
+                entry = await self._failed_too(record, entry, spec)
+            return Shown(commit, terms, asked, entry)
+
+    async def _failed_too(self, record: EvalRecord, entry: Entry, spec: TrialSpec) -> Entry:
+        """Without the variants that the base passes, or fails too seldom to tell: not of this failure."""
+        kept: list[HeldOut] = []
+        for number, held in enumerate(entry.held_out, start=1):
+            tried = replace(spec, eval=held.of(entry.eval), cassette=held.cassette)
+            most = min(VARIANT_TRIALS, self._settings.draft_trials)
+            if (await self._run(record, tried, most, f"variant {number}")).reproduced:
+                kept.append(held)
+        return replace(entry, held_out=tuple(kept))
 
     async def _head(self, agent: str) -> tuple[Repository, str, AgentFile]:
         """The repository of an agent, the head of its release branch, and what its `outerloop.yaml` says."""
@@ -95,13 +117,13 @@ class Base:
             raise UserError(f"the repository of {agent} has no branch {branch}: push the agent to it")
         return repository, commit, await agentfile_at(repository, commit)
 
-    async def _run(self, record: EvalRecord, spec: TrialSpec) -> Asked:
-        asked, lost = asking(spec.eval.bar, self._settings.draft_trials), 0
+    async def _run(self, record: EvalRecord, spec: TrialSpec, most: int, of: str = "") -> Asked:
+        asked, lost = asking(spec.eval.bar, most), 0
         ran: list[Trial] = []
         try:
             while asked.reproduced is None:
                 try:
-                    ran.append(await self._one(spec, f"{record.eval_id}-{asked.trials}"))
+                    ran.append(await self._one(spec, f"{record.eval_id}-{of}-{asked.trials}"))
                 except TrialNotRunError as error:
                     lost += 1
                     if lost >= LOST_IN_A_ROW:
@@ -111,7 +133,7 @@ class Base:
                 asked = asked.count(passed=ran[-1].passed)
         finally:
             if ran:
-                await drafting.insert(self._db, [_paid(record, spec.version, ran, asked)])
+                await drafting.insert(self._db, [_paid(record, spec.version, ran, asked, of)])
         return asked
 
     async def _one(self, spec: TrialSpec, name: str) -> Trial:
@@ -121,14 +143,14 @@ class Base:
         fresh = replace(spec, nonce=fresh_nonce(), trial=stable_id("draft trial", name))
         return await run_trial(fresh, self._sandbox)
 
-    async def _spec(self, record: EvalRecord, commit: str, terms: AgentFile, tree: Path) -> TrialSpec:
+    async def _spec(self, entry: Entry, commit: str, terms: AgentFile, tree: Path) -> TrialSpec:
         key = self._settings.anthropic_api_key
         return TrialSpec(
             checkout=tree,
             version=commit,
             agent=terms,
-            eval=record.eval,
-            cassette=record.cassette,
+            eval=entry.eval,
+            cassette=entry.cassette,
             tools_checkout=tree,
             environment=await environment_for(terms, tree, self._settings),
             model_url=self._settings.anthropic_base_url,
@@ -144,10 +166,10 @@ class Base:
             )
 
 
-def _paid(record: EvalRecord, commit: str, ran: list[Trial], asked: Asked) -> DraftCall:
+def _paid(record: EvalRecord, commit: str, ran: list[Trial], asked: Asked, of: str) -> DraftCall:
     now = datetime.now(UTC)
     return DraftCall(
-        call_id=stable_id("base", record.eval_id, record.content_sha256, commit, now.isoformat()),
+        call_id=stable_id("base", record.eval_id, record.content_sha256, of, commit, now.isoformat()),
         agent=record.agent,
         mode_id=record.mode_id,
         eval_id=record.eval_id,
@@ -158,6 +180,7 @@ def _paid(record: EvalRecord, commit: str, ran: list[Trial], asked: Asked) -> Dr
         output_tokens=sum(trial.output_tokens for trial in ran),
         usd=0.0,
         seconds=sum(trial.seconds for trial in ran),
-        outcome=f"{_FOUND[asked.reproduced]}: {asked.passed} of {asked.trials} trials of {commit[:12]} pass",
+        outcome=f"{of}{': ' if of else ''}{_FOUND[asked.reproduced]}:"
+        f" {asked.passed} of {asked.trials} trials of {commit[:12]} pass",
         at=now,
     )

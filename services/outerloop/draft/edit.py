@@ -8,10 +8,11 @@ from outerloop.draft.core.proof import Failing, measured
 from outerloop.draft.evidence import gather
 from outerloop.draft.settings import DraftSettings
 from outerloop.evals.grade import grade
-from outerloop.evals.model import Eval, content_sha256
+from outerloop.evals.model import Eval
+from outerloop.evals.suite import Entry
 from outerloop.runtime.clickhouse import ClickHouse
 from outerloop.runtime.errors import UserError
-from outerloop.store import spans
+from outerloop.store import heldout, spans
 from outerloop.store.evals import EvalRecord, Reproduction, State
 from outerloop.trace.neighbours import Crowd
 from outerloop.trace.signal import Signal
@@ -26,12 +27,13 @@ async def edited(
         UserError: when it is no eval of this id, agent and mode, or passes on the failure that it is about.
     """
     eval_ = checked(record, review.eval_yaml, review.reviewer)
-    content = content_sha256(eval_, record.cassette)
+    entry = Entry(eval_, record.cassette)
     anew = replace(
         record,
         state=State.PROVING if record.reproduction is not Reproduction.UNASKED else State.DRAFTED,
         eval_yaml=eval_.to_yaml(),
-        content_sha256=content,
+        content_sha256=entry.content_sha256,
+        variants=0,
         reproduction=Reproduction.UNASKED,
         reason=review.reason,
         at=review.reviewed_at.ToDatetime(UTC),
@@ -46,8 +48,14 @@ async def edited(
     sign = Signal(record.signal_kind, record.signal_subject, "", record.span_id)
     alike = Crowd(found.healthy).like(exemplar)
     made = measured(Failing(exemplar, sign), eval_.expect, alike, found.failing)
+    # Its variants say what the draft expected: others are made for what it expects now.
+    can_ask = anew.state is State.PROVING
+    varied = replace(entry, held_out=tuple(found.variants(made, (), settings.draft_variants, rename=can_ask)))
+    await heldout.insert(db, varied)
     return replace(
         anew,
+        content_sha256=varied.content_sha256,
+        variants=len(varied.held_out),
         failing_caught=made.failing_caught,
         failing=made.failing,
         healthy_passed=made.healthy_passed,

@@ -4,11 +4,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from outerloop.draft.core.linked import Accepted, Caught, catching
-from outerloop.draft.core.proof import Draft, Failing, Undraftable, draft
+from outerloop.draft.core.proof import MUTANTS, Draft, Failing, Undraftable, draft
 from outerloop.draft.core.recipe import expectations
+from outerloop.draft.core.variants import recorded, renamed, reworded
 from outerloop.draft.settings import DraftSettings
 from outerloop.evals.expect.composite import Expectation
 from outerloop.evals.grade import exact
+from outerloop.evals.heldout import HeldOut
 from outerloop.runtime.clickhouse import ClickHouse
 from outerloop.store import evals, spans, verdicts
 from outerloop.store.evals import EvalRecord, State
@@ -51,13 +53,27 @@ class Evidence:
     refused: list[tuple[Expectation, ...]] = field(default_factory=list[tuple[Expectation, ...]])
     reasons: list[str] = field(default_factory=list[str])
 
-    def draft(self) -> Draft | Undraftable | Caught:
-        """The eval that it proves, or the one that catches the mode. Takes seconds: no work for the loop."""
-        made = draft(self.failing, self.healthy, self.others, self.refused)
+    def draft(self, mutants: float = MUTANTS) -> Draft | Undraftable | Caught:
+        """The eval that it proves, or the one that catches the mode. Takes seconds: no work for the loop.
+
+        It fails the share `mutants` of the runs that are broken on purpose.
+        """
+        made = draft(self.failing, self.healthy, self.others, self.refused, mutants=mutants)
         if isinstance(made, Undraftable):
             return made
         own = expectations(made.exemplar, made.sign, ()).own
         return catching(self.accepted, self.failing, own[0] if own else None) or made
+
+    def variants(self, made: Draft, words: Sequence[str], most: int, *, rename: bool) -> list[HeldOut]:
+        """Up to `most` variants of a draft to hold out; `words` are its request as a model words it.
+
+        What was made, and did not happen, must be shown to happen: only where the base can be run (`rename`).
+        """
+        found = recorded(made, self.failing, self.healthy, most)
+        found += [told for text in words if (told := reworded(made, text)) is not None]
+        if rename and len(found) < most and (other := renamed(made, self.healthy)) is not None:
+            found.append(other)
+        return found[:most]
 
     def similar_to(self, exemplar: Trace) -> tuple[int, int]:
         """How many of the runs looked at are on a request like the exemplar's, itself too; of how many."""

@@ -15,7 +15,7 @@ from outerloop.runtime.bus import Bus
 from outerloop.runtime.clickhouse import ClickHouse
 from outerloop.runtime.errors import OutageError, OuterloopError, UserError
 from outerloop.runtime.topics import topic_of
-from outerloop.store import evals
+from outerloop.store import evals, heldout
 from outerloop.store.evals import EvalRecord, State
 
 log = logging.getLogger(__name__)
@@ -88,6 +88,8 @@ class Proving:
     async def _judged(self, record: EvalRecord, found: Shown) -> EvalRecord:
         """The draft with what the base showed; accepted where the agent's policy needs no review of it."""
         proven = shown(record, found)
+        if proven.content_sha256 != record.content_sha256:  # without variants that the base passes
+            await heldout.insert(self._db, found.entry)
         if found.terms.review != "auto":
             return proven
         known = await evals.of_agent(self._db, record.agent, State.ACCEPTED)

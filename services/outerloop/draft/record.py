@@ -1,5 +1,6 @@
 """What draft writes: rows of the table evals, and the messages that announce them."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
@@ -20,7 +21,9 @@ from outerloop.draft.core.linked import Caught
 from outerloop.draft.core.proof import Draft
 from outerloop.draft.evidence import Amount, Evidence
 from outerloop.evals.cassette import recording
-from outerloop.evals.model import FORMAT, Eval, Provenance, content_sha256
+from outerloop.evals.heldout import HeldOut
+from outerloop.evals.model import FORMAT, Eval, Provenance
+from outerloop.evals.suite import Entry
 from outerloop.runtime.envelope import stable_id
 from outerloop.store.evals import EvalRecord, Reproduction, State
 
@@ -53,9 +56,28 @@ class Opening:
         return replace(self, eval_id=stable_id("eval", "instead of", self.eval_id), tries=self.tries + 1)
 
 
-def drafted(opening: Opening, made: Draft, found: Evidence, state: State, margin: float) -> EvalRecord:
-    """The row of a new draft from what was found."""
-    mode_traces = [f.trace.trace_id for f in found.failing]
+@dataclass(frozen=True, slots=True)
+class Writing:
+    """Who wrote a draft: rules, or a model by this version of the prompt."""
+
+    by: str = DRAFTER
+    model: str = ""
+    prompt: str = ""
+
+
+def drafted(
+    opening: Opening,
+    made: Draft,
+    found: Evidence,
+    *,
+    held: Sequence[HeldOut],
+    writing: Writing,
+    margin: float,
+) -> tuple[EvalRecord, Entry]:
+    """The row of a new draft from what was found, and the eval with its held-out variants.
+
+    Of the mode's failures the sources are those that the proposer may be shown: no variant is among them.
+    """
     similar, traffic = found.similar_to(made.exemplar)
     now = datetime.now(UTC)
     eval_ = Eval(
@@ -68,28 +90,30 @@ def drafted(opening: Opening, made: Draft, found: Evidence, state: State, margin
         expect=made.expect,
         margin=margin,
         provenance=Provenance(
-            drafted_by=DRAFTER,
+            drafted_by=writing.by,
             drafted_at=now,
-            source_traces=(made.exemplar.trace_id, *mode_traces[:_SOURCES]),
+            source_traces=(made.exemplar.trace_id, *_shown(made, found, held)),
+            model=writing.model,
+            prompt=writing.prompt,
         ),
     )
-    cassette = recording(made.exemplar)
-    return EvalRecord(
+    entry = Entry(eval_, recording(made.exemplar), tuple(held))
+    record = EvalRecord(
         eval_id=opening.eval_id,
         agent=opening.agent,
         mode_id=opening.mode_id,
         title=opening.title,
-        state=state,
+        state=State.DRAFTED,
         eval_yaml=eval_.to_yaml(),
-        cassette_jsonl=cassette.to_jsonl(),
-        content_sha256=content_sha256(eval_, cassette),
+        cassette_jsonl=entry.cassette.to_jsonl(),
+        content_sha256=entry.content_sha256,
         failing_caught=made.failing_caught,
         failing=made.failing,
         healthy_passed=made.healthy_passed,
         healthy=made.healthy,
         reviewer="",
         at=now,
-        drafter=DRAFTER,
+        drafter=writing.by,
         tries=opening.tries,
         similar=similar,
         traffic=traffic,
@@ -99,17 +123,16 @@ def drafted(opening: Opening, made: Draft, found: Evidence, state: State, margin
         mutants=made.mutants,
         mutants_killed=made.mutants - len(made.survivors),
         survivors=tuple(dict.fromkeys(made.survivors)),
+        variants=len(held),
     )
+    return record, entry
 
 
-def written_by(record: EvalRecord, model: str, prompt: str) -> EvalRecord:
-    """The row of a draft whose expectations a model wrote, by this version of the prompt."""
-    eval_ = record.eval
-    by = f"outerloop draft {prompt}"
-    provenance = eval_.provenance.model_copy(update={"drafted_by": by, "model": model, "prompt": prompt})
-    signed = eval_.model_copy(update={"provenance": provenance})
-    content = content_sha256(signed, record.cassette)
-    return replace(record, eval_yaml=signed.to_yaml(), content_sha256=content, drafter=by)
+def _shown(made: Draft, found: Evidence, held: Sequence[HeldOut]) -> list[str]:
+    """Failures of the mode that are neither the exemplar nor on the request of a held-out variant."""
+    hidden = [each.variant.input["messages"] for each in held]
+    others = [f.trace for f in found.failing if f.trace.input_messages not in hidden]
+    return [t.trace_id for t in others if t.trace_id != made.exemplar.trace_id][:_SOURCES]
 
 
 def undraftable(opening: Opening, seen: Amount, reason: str = "") -> EvalRecord:
@@ -160,9 +183,11 @@ def refused(record: EvalRecord, review: EvalReviewed, reason: str, state: State)
 
 
 def shown(record: EvalRecord, found: Shown) -> EvalRecord:
-    """The row of a draft that the base was run on."""
+    """The row of a draft that the base was run on, with the variants that the base fails too."""
     return replace(
         record,
+        content_sha256=found.entry.content_sha256,
+        variants=len(found.entry.held_out),
         state=State.DRAFTED,
         reproduction=Reproduction.REPRODUCED if found.asked.reproduced else Reproduction.NOT_REPRODUCED,
         base_commit=found.commit,

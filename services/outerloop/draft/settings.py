@@ -24,6 +24,14 @@ class DraftSettings(ModelSettings):
     draft_tries: Annotated[
         int, Field(ge=1, description="evals drafted for one opening of a mode, when people reject them")
     ] = 3
+    draft_mutants: Annotated[
+        float,
+        Field(ge=0, le=1, description="share of runs broken on purpose that a draft must fail to be one"),
+    ] = 0.25
+    draft_variants: Annotated[
+        int,
+        Field(ge=0, le=20, description="held-out variants of an eval at most, which no proposer is shown"),
+    ] = 2
     draft_trials: Annotated[
         int,
         Field(ge=0, description="runs of the base at most to see it fail a draft; 0: only the gate asks"),

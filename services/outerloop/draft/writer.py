@@ -6,49 +6,43 @@ Every call is paid for, and recorded, whatever its answer is worth.
 """
 
 import json
-import time
 from collections.abc import Sequence
-from datetime import UTC, datetime
 from string import Template
 from typing import Any, cast
 
-from anthropic import AsyncAnthropic
 from anthropic.types import Message, MessageParam, ToolParam
 from pydantic import TypeAdapter, ValidationError
 
 from outerloop.draft import prompts
+from outerloop.draft.asking import Asker, Question
 from outerloop.draft.core.proof import FALSE_ALARMS, Draft, Failing, Undraftable, measured
 from outerloop.draft.evidence import Evidence
-from outerloop.draft.record import Opening
+from outerloop.draft.record import Opening, Writing
 from outerloop.draft.settings import DraftSettings
 from outerloop.evals.expect.composite import Expectation
 from outerloop.evals.grade import describe, grade, judges
-from outerloop.runtime.clickhouse import ClickHouse
 from outerloop.runtime.documents import first_problem
-from outerloop.runtime.envelope import stable_id
-from outerloop.runtime.prices import price_of
-from outerloop.runtime.provider import ask, usage_of
-from outerloop.store import drafting
-from outerloop.store.drafting import DraftCall
 from outerloop.trace import quote
 from outerloop.trace.model import Trace
 from outerloop.trace.neighbours import MOST, Crowd
 
 PROMPT = "draft/1"  # raise it with any change of a prompt
-SETTING = "OUTERLOOP_DRAFT_MODEL"
-_MAX_TOKENS = 4_000
 _SHOWN_HEALTHY = 2
 _RUN_CHARS = 8_000
 _EXPECT: TypeAdapter[tuple[Expectation, ...]] = TypeAdapter(tuple[Expectation, ...])
 
 
+def written_by(model: str) -> Writing:
+    """That a draft is a model's, by the prompt of today."""
+    return Writing(f"outerloop draft {PROMPT}", model, PROMPT)
+
+
 class Writer:
     """Asks the model of the settings."""
 
-    def __init__(self, settings: DraftSettings, db: ClickHouse) -> None:
+    def __init__(self, settings: DraftSettings, asker: Asker) -> None:
         self._settings = settings
-        self._db = db
-        self._price = price_of(settings.draft_model, setting=SETTING)
+        self._asker = asker
 
     async def better(
         self, opening: Opening, found: Evidence, made: Draft | Undraftable
@@ -62,65 +56,21 @@ class Writer:
         about = Failing(made.exemplar, made.sign) if isinstance(made, Draft) else _exemplar(found)
         if about is None:
             return made
-        alike = Crowd(found.healthy).like(about.trace) or found.healthy[:MOST]
+        near = Crowd(found.healthy).like(about.trace)
+        alike, mutants = near or found.healthy[:MOST], self._settings.draft_mutants if near else 0.0
         task = _task(opening, about, alike, found, made)
         messages: list[MessageParam] = [{"role": "user", "content": task}]
-        async with self._connected() as client:
+        async with self._asker.connected() as client:
             for number in range(1, self._settings.draft_model_calls + 1):
-                said = await self._ask(client, opening, number, messages)
+                said = await self._asker.ask(client, opening, number, _QUESTION, messages)
                 expect, finding = _proposed(said)
                 if expect:
                     drafted = measured(about, expect, alike, found.failing)
-                    finding = _finding(drafted)
+                    finding = _finding(drafted, mutants)
                     if not finding:
                         return drafted if _score(drafted) > _score(made) else made
                 messages += _answered(said, finding)
         return made
-
-    def _connected(self) -> AsyncAnthropic:
-        key = self._settings.anthropic_api_key
-        return AsyncAnthropic(
-            api_key=key.get_secret_value() if key else "",
-            base_url=self._settings.anthropic_base_url,
-            max_retries=4,
-        )
-
-    async def _ask(
-        self, client: AsyncAnthropic, opening: Opening, number: int, messages: Sequence[MessageParam]
-    ) -> Message:
-        began = time.perf_counter()
-        said = await ask(
-            client,
-            {
-                "model": self._settings.draft_model,
-                "max_tokens": _MAX_TOKENS,
-                "system": prompts.load("system.md"),
-                "tools": [_TOOL],
-                "tool_choice": {"type": "tool", "name": _TOOL["name"]},
-                "messages": list(messages),
-            },
-            f"draft for {opening.mode_id}, call {number}",
-            setting=SETTING,
-        )
-        usage, now = usage_of(said.usage), datetime.now(UTC)
-        expect, finding = _proposed(said)
-        call = DraftCall(
-            call_id=stable_id("draft call", opening.eval_id, number, now.isoformat()),
-            agent=opening.agent,
-            mode_id=opening.mode_id,
-            eval_id=opening.eval_id,
-            what="model",
-            model=said.model,
-            prompt=PROMPT,
-            input_tokens=usage.total - usage.output,
-            output_tokens=usage.output,
-            usd=self._price.usd(usage),
-            seconds=time.perf_counter() - began,
-            outcome=f"{len(expect)} expectations" if expect else quote.one_line(finding, 300),
-            at=now,
-        )
-        await drafting.insert(self._db, [call])
-        return said
 
 
 _TOOL: ToolParam = {
@@ -179,6 +129,11 @@ def _task(
     )
 
 
+def _outcome(said: Message) -> str:
+    expect, finding = _proposed(said)
+    return f"{len(expect)} expectations" if expect else finding
+
+
 def _proposed(said: Message) -> tuple[tuple[Expectation, ...], str]:
     """What the model proposes; or () and what is wrong with it."""
     used = next((block for block in said.content if block.type == "tool_use"), None)
@@ -194,21 +149,19 @@ def _proposed(said: Message) -> tuple[tuple[Expectation, ...], str]:
     return expect, ""
 
 
-def _finding(made: Draft) -> str:
-    """Why it is no eval, "" if it is one."""
+def _finding(made: Draft, mutants: float) -> str:
+    """Why it is no eval, "" if it is one; it must fail the share `mutants` of broken runs."""
     if grade(made.expect, made.exemplar).passed:
         return "it passes on the failing run, and must fail on it"
     alarms = made.healthy - made.healthy_passed
     if alarms > FALSE_ALARMS * made.healthy:
         return f"it fails on {alarms} of {made.healthy} healthy runs, each held against its own case"
-    return ""
+    return made.too_weak(mutants)
 
 
 def _score(made: Draft | Undraftable) -> float:
     """How much it tells: the share of broken runs that it fails; nothing tells less than no eval."""
-    if isinstance(made, Undraftable):
-        return -1.0
-    return 1 - len(made.survivors) / made.mutants if made.mutants else 0.0
+    return -1.0 if isinstance(made, Undraftable) else made.mutation_score
 
 
 def _answered(said: Message, finding: str) -> list[MessageParam]:
@@ -222,3 +175,6 @@ def _answered(said: Message, finding: str) -> list[MessageParam]:
     turn = {"role": "assistant", "content": content or [{"type": "text", "text": "(nothing)"}]}
     answer = {"role": "user", "content": back or [{"type": "text", "text": finding}]}
     return cast("list[MessageParam]", [turn, answer])
+
+
+_QUESTION = Question(PROMPT, "system.md", _TOOL, _outcome)

@@ -19,11 +19,13 @@ from outerloop.runtime.documents import Document, parse_yaml
 class Variant(Document):
     """What differs from the eval: its input, and its expectations where they name the case.
 
-    Without any, the eval's own are expected.
+    Without any, the eval's own are expected. `source_trace` is the recorded failure that it is, "" for one
+    that was made from the eval's own.
     """
 
     input: dict[str, Any]
     expect: tuple[Expectation, ...] = ()
+    source_trace: str = ""
 
     def to_yaml(self) -> str:
         """The text of `variant.yaml`; the same variant gives the same text."""

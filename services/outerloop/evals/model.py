@@ -76,6 +76,8 @@ class RecordedCall(Document):
 class Provenance(Document):
     """Who wrote the eval, from what, and who made it binding.
 
+    Of the `source_traces` the first is the exemplar; no held-out variant is made from any of them.
+
     `model` and `prompt` are the language model that drafted it and the version of its prompt, "" without one.
     """
 

@@ -32,10 +32,11 @@ async def gather(
     decisions: Mapping[str, DecisionReached],
 ) -> tuple[Evidence, list[LessonRecord]]:
     """The evidence for an attempt at `record`'s eval, and the lessons in it. `decisions` are by change."""
-    exemplar = record.eval.provenance.source_traces[0]
+    # Of the mode's failures only what its eval was written from: among the others are held-out variants.
+    exemplar, *sources = record.eval.provenance.source_traces
     failing = dict(await verdicts.failing(db, record.mode_id, _FAILING))
     healthy = await verdicts.healthy(db, record.agent, _HEALTHY)
-    others = [trace_id for trace_id in failing if trace_id != exemplar][:_OTHERS]
+    others = [trace_id for trace_id in sources if trace_id != exemplar][:_OTHERS]
     traces = await spans.traces(db, [exemplar, *others, *healthy])
     shown = traces.get(exemplar)
     alike = neighbours(shown, [traces[t] for t in healthy if t in traces]) if shown else []

@@ -55,7 +55,7 @@ class EvalRecord:
     (`survivors` are the others, in words), and `base_passed` of `base_trials` trials of `base_commit` pass.
     `tries` counts the evals drafted for one opening of its mode. Its first sign is `signal_kind` about
     `signal_subject`, shown by `span_id`. Of the last `traffic` runs, `similar` are on a request like its own.
-    `reason` is the reviewer's, or why there is none.
+    `reason` is the reviewer's, or why there is none. It has so many held-out `variants` (table heldout).
     """
 
     eval_id: str
@@ -88,6 +88,7 @@ class EvalRecord:
     base_commit: str = ""
     base_passed: int = 0
     base_trials: int = 0
+    variants: int = 0
 
     @property
     def gates(self) -> bool:

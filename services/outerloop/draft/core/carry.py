@@ -14,6 +14,7 @@ from outerloop.trace.model import Trace, text_of
 _PREFIX = re.compile(r"\A\D+(?=\d)")
 _PIECE = re.compile(r"\d+|[^\W\d_]+|.", re.DOTALL)
 _DIGIT = re.compile(r"\d")
+_ID = re.compile(r"[\w-]*\d[\w-]*")
 _LONGEST = 200  # characters of a value that may name a case
 
 
@@ -28,6 +29,11 @@ def is_id(value: Any) -> bool:
         return False
     word = str(value)
     return len(word) <= _LONGEST and len(word.split()) == 1 and bool(_DIGIT.search(word))
+
+
+def ids_in(text: str) -> set[str]:
+    """The words of a text that may be ids."""
+    return set(_ID.findall(text))
 
 
 def carried(value: Any, here: str, there: str) -> Any | None:

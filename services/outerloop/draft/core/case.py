@@ -1,11 +1,11 @@
 """Case: which arguments of a call say which case it was about, and an eval held against another case."""
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import takewhile
 from typing import Any
 
-from outerloop.draft.core.carry import asked, carried_arguments, forms, whole
+from outerloop.draft.core.carry import asked, carried_arguments, forms, ids_in, whole
 from outerloop.evals.expect.base import Check
 from outerloop.evals.expect.changes import StateChanges
 from outerloop.evals.expect.tools import ToolCalled, ToolNotCalled
@@ -57,6 +57,20 @@ def caught(expect: Sequence[Check], exemplar: Trace, failing: Trace) -> bool:
     return not grade(own, failing).passed
 
 
+def in_case_of(failing: Trace, expect: Sequence[Check], exemplar: Trace) -> list[Check] | None:
+    """What the eval expects, said of the case of another failure of its mode; None if that cannot be told.
+
+    It can when that request names all that the exemplar's did, and the run did what is forbidden, if anything
+    is: only then is it known what that means there.
+    """
+    own = [_forbidden_in(failing, e) for e in on_case_of(failing, expect, exemplar)]
+    told = all(_named_by(before) == _named_by(after) for before, after in zip(expect, own, strict=True))
+    undone = any(isinstance(e, ToolNotCalled) and e.arguments and grade([e], failing).passed for e in own)
+    left = ids_in(asked(exemplar)) - ids_in(asked(failing))
+    said = "\n".join(text for e in own for text in _texts(e.model_dump(mode="json")))
+    return None if not told or undone or any(_occurs(each, said) for each in left) else own
+
+
 def on_case_of(trace: Trace, expect: Sequence[Check], exemplar: Trace) -> list[Check]:
     """What is expected of a run on a request like the exemplar's: calls that are asked for name its own case.
 
@@ -87,3 +101,19 @@ def _forbidden_in(failing: Trace, expectation: Check) -> Check:
     made = (case_of(failing, c) for c in failing.tool_calls if c.name == expectation.tool and not c.failed)
     own = next((case for case in made if case.keys() == expectation.arguments.keys()), None)
     return expectation if own is None else expectation.model_copy(update={"arguments": own})
+
+
+def _named_by(expectation: Check) -> list[set[str]]:
+    """The arguments that it names, call by call."""
+    if isinstance(expectation, ToolCalled | ToolNotCalled):
+        return [set(expectation.arguments)]
+    calls = expectation.calls if isinstance(expectation, StateChanges) else ()
+    return [set(call.arguments) for call in calls]
+
+
+def _texts(value: Any) -> Iterator[str]:
+    if isinstance(value, dict | list):
+        for item in value.values() if isinstance(value, dict) else value:
+            yield from _texts(item)
+    elif isinstance(value, str):
+        yield value

@@ -21,6 +21,10 @@ CHANCE = 1 / 3
 FALSE_ALARMS = 0.1
 # Failures on so many fewer alike requests than another are no typical ones of their mode.
 TYPICAL = 1 / 2
+# An eval that fails fewer of the runs that are broken on purpose hardly looks. It is no larger share, as an
+# eval leaves to others what fails on the same requests. So many are measured at most: each takes a while.
+MUTANTS = 1 / 4
+MEASURED = 5
 # What more than this share of all the agent's healthy runs do at their end is a good end, on any request: an
 # agent that may say no says no to the next one too.
 SELDOM = 0.01
@@ -51,6 +55,22 @@ class Draft:
     healthy: int
     mutants: int
     survivors: tuple[str, ...]
+
+    @property
+    def mutation_score(self) -> float:
+        """The share of broken runs that it fails; nothing can be said of none."""
+        return 1 - len(self.survivors) / self.mutants if self.mutants else 0.0
+
+    def too_weak(self, mutants: float) -> str:
+        """Why it is no eval, if it fails less than this share of the broken runs; else ""."""
+        if not self.mutants or self.mutation_score >= mutants:
+            return ""
+        passed = "; ".join(dict.fromkeys(self.survivors))
+        return (
+            f"of {self.mutants} healthy runs that were broken on purpose it fails"
+            f" {self.mutants - len(self.survivors)}, and must fail {mutants:.0%} (OUTERLOOP_DRAFT_MUTANTS):"
+            f" it lets pass: {passed}"
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,6 +120,8 @@ def draft(
     healthy: Sequence[Trace],
     others: Sequence[Trace] = (),
     refused: Sequence[Sequence[Expectation]] = (),
+    *,
+    mutants: float = MUTANTS,
 ) -> Draft | Undraftable:
     """The best provable eval among the recorded failures of a mode; `failing` in order of occurrence.
 
@@ -107,7 +129,8 @@ def draft(
     the same is not drafted again, whatever the case. The exemplar is a typical failure: one with many
     failures on requests like its own. Of those it is the one whose eval says most, so that a change which
     merely avoids the failure does not pass; then the most typical, then the oldest. Failures on requests
-    that mostly go well are left out: they may have been chance.
+    that mostly go well are left out: they may have been chance. An eval must fail the share `mutants` of the
+    healthy runs that were broken on purpose: of a few, the first that does is taken.
     """
     recorded = _Recorded(failing, healthy, others)
     said_no = {_gist(expect) for expect in refused}
@@ -119,8 +142,16 @@ def draft(
     usual = CHANCE * max(p.bad / (p.bad + p.good) for p in proven)
     often = [p for p in proven if p.bad / (p.bad + p.good) >= usual]
     typical = TYPICAL * max(p.bad for p in often)
-    best = max((p for p in often if p.bad >= typical), key=lambda p: (len(p.expect), p.bad))
-    return measured(best.candidate, best.expect, best.held, failing)
+    best = sorted((p for p in often if p.bad >= typical), key=lambda p: (-len(p.expect), -p.bad))
+    weak = ""
+    for each in best[:MEASURED]:
+        made = measured(each.candidate, each.expect, each.held, failing)
+        # Runs on other requests tell nothing when they are broken: what they needed to do is not asked here.
+        why = made.too_weak(mutants) if each.good else ""
+        if not why:
+            return made
+        weak = weak or why
+    return Undraftable(weak)
 
 
 def measured(
