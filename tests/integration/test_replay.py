@@ -29,6 +29,7 @@ CASSETTE = Cassette(
         RecordedCall(tool="pay", arguments={}, result="no funds", failed=True),
     )
 )
+TOOLS = (ToolDefinition(name="get_order", description="An order."), ToolDefinition(name="pay"))
 MCP = """
 import asyncio, json, os
 from mcp.client import Client
@@ -128,6 +129,34 @@ def scripted() -> Iterator[str]:
         assert server.stdout is not None
         yield json.loads(server.stdout.readline())["listening"]
         server.terminate()
+
+
+async def test_an_unchanged_agent_makes_the_same_calls_again_over_mcp(
+    spec: TrialSpec, sandbox: Sandbox
+) -> None:
+    """Recording fidelity, as below: of an agent that decides by what its tools say."""
+    asks = MCP.replace(
+        "    return [listed, said]",
+        """        again = await client.call_tool("get_order", {"seen": said[0][0][:6]})
+        said.append([again.content[0].text, bool(again.is_error)])
+    return said""",
+    )
+    told = speaking(spec, asks, ("python", "agent.py"))
+    live = told.eval.model_copy(update={"divergence": Divergence.LIVE, "replay": Replay(tools=TOOLS)})
+    first = await run_trial(replace(told, eval=live, cassette=Cassette()), sandbox)
+    assert (first.tool_calls, first.fidelity) == (4, 0.0)
+    said = json.loads(first.answer)
+    assert said[0][0].startswith("live 1 ")
+    # What the live tools were asked and said is the recording.
+    made = [(each.tool, dict(each.arguments)) for each in first.divergences]
+    calls = tuple(
+        RecordedCall(tool=tool, arguments=arguments, result=result, failed=failed)
+        for (tool, arguments), (result, failed) in zip(made, said, strict=True)
+    )
+    strict = live.model_copy(update={"divergence": Divergence.FAIL})
+    replayed = await run_trial(replace(told, eval=strict, cassette=Cassette(calls=calls)), sandbox)
+    assert json.loads(replayed.answer) == said
+    assert (replayed.tool_calls, replayed.fidelity, replayed.divergences) == (4, 1.0, ())
 
 
 async def test_an_unchanged_agent_makes_the_same_calls_again(spec: TrialSpec, scripted: str) -> None:

@@ -176,6 +176,38 @@ async def test_what_a_person_retired_is_asked_of_no_later_change_and_all_is_righ
     assert claimed == {"e2", "e3"}
 
 
+async def test_who_retired_an_eval_and_why_is_told_also_before_the_next_certificate(world):
+    commit = await retiring(world, "e1")
+    report = await verify(await open_clone(world.remote))
+    assert report.findings == ()
+    (retired,) = report.retired
+    assert (retired.commit, retired.eval_id, retired.by, retired.why, retired.at) == (
+        commit,
+        "e1",
+        "ada",
+        "we sell no lamps",
+        WHEN,
+    )
+    await shipped(world.repository, "c3", "e3", {"prompts/new.md": b"Be brief.\n"})
+    assert (await verify(await open_clone(world.remote))).retired == (retired,)
+
+
+@pytest.mark.parametrize(
+    ("stone", "sentence"),
+    [
+        ({"retired_by": " "}, "retired/e1.json does not say who retired it, and why"),
+        ({"reason": ""}, "retired/e1.json: reason: String should have at least 1 character"),
+        ({"content_sha256": "0"}, "retired/e1.json is of no eval that the suite held then"),
+    ],
+)
+async def test_a_tombstone_without_a_person_a_reason_or_an_eval_is_found(world, stone, sentence):
+    true = await whole_suite(world.repository)
+    said = burial(true, "e1", by="ada", reason="so", when=WHEN)["retired/e1.json"]
+    content = json.dumps(json.loads(said) | stone).encode()
+    commit = await edited(world, SUITE, {"retired/e1.json": content})
+    assert f"{commit} {sentence}" in await findings(world)
+
+
 async def test_what_is_retired_does_not_come_back(world):
     await retiring(world, "e1")
     with pytest.raises(UserError, match="eval e1 was retired"):
@@ -626,6 +658,15 @@ def test_people_and_programs_read_who_granted_the_error_once_more(world):
     assert "the error was granted once more by Ann at " in told.stderr
     (renewal,) = json.loads(invoke("--repository", world.remote, "--json").stdout)["renewals"]
     assert renewal == {"at": WHEN.isoformat(), "by": "Ann", "why": "all of them were one proposer"}
+
+
+def test_people_and_programs_read_what_was_retired(world):
+    commit = asyncio.run(retiring(world, "e1"))
+    told = invoke("--repository", world.remote)
+    assert (told.exit_code, told.stdout) == (0, "")
+    assert "eval e1 was retired by ada at " in told.stderr
+    (retired,) = json.loads(invoke("--repository", world.remote, "--json").stdout)["retired"]
+    assert (retired["commit"], retired["by"], retired["why"]) == (commit, "ada", "we sell no lamps")
 
 
 def test_programs_read_what_is_wrong(world):

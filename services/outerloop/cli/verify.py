@@ -36,7 +36,9 @@ def verify(
         verified = [asdict(each) for each in report.verified]
         renewals = [{**asdict(each), "at": each.at.isoformat()} for each in report.renewals]
         findings = [asdict(each) for each in report.findings]
-        output.emit({"verified": verified, "findings": findings, "renewals": renewals})
+        retired = [{**asdict(each), "at": each.at.isoformat()} for each in report.retired]
+        said = {"verified": verified, "findings": findings, "renewals": renewals, "retired": retired}
+        output.emit(said)
     else:
         _say(report)
     if report.findings:
@@ -56,6 +58,8 @@ def _say(report: "Report") -> None:
         output.write(f"{finding.commit[:12]}  {finding.what}")
     for renewal in report.renewals:
         output.say(f"the error was granted once more by {renewal.by} at {renewal.at:%F %R}: {renewal.why}")
+    for each in report.retired:
+        output.say(f"eval {each.eval_id} was retired by {each.by} at {each.at:%F %R}: {each.why}")
     signed = sum(each.signed for each in report.verified)
     about = f"{len(report.verified)} shipped commits, {signed} of them signed"
     output.say(f"{about}: {len(report.findings) or 'nothing'} wrong")

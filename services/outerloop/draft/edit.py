@@ -12,7 +12,7 @@ from outerloop.evals.model import Eval
 from outerloop.evals.suite import Entry
 from outerloop.runtime.clickhouse import ClickHouse
 from outerloop.runtime.errors import UserError
-from outerloop.store import heldout, spans
+from outerloop.store import spans
 from outerloop.store.evals import EvalRecord, Reproduction, State
 from outerloop.trace.neighbours import Crowd
 from outerloop.trace.signal import Signal
@@ -20,8 +20,10 @@ from outerloop.trace.signal import Signal
 
 async def edited(
     db: ClickHouse, record: EvalRecord, review: EvalReviewed, settings: DraftSettings
-) -> EvalRecord:
-    """The row of the eval as the reviewer wants it: it is run on the base again, and waits for review again.
+) -> tuple[EvalRecord, Entry]:
+    """The row of the eval as the reviewer wants it, and the eval with its variants; nothing is stored here.
+
+    It is run on the base again, and waits for review again.
 
     Raises:
         UserError: when it is no eval of this id, agent and mode, or passes on the failure that it is about.
@@ -41,7 +43,7 @@ async def edited(
     source = next(iter(eval_.provenance.source_traces), "")
     exemplar = (await spans.traces(db, [source])).get(source) if source else None
     if exemplar is None:
-        return anew
+        return anew, entry
     if grade(eval_.expect, exemplar).passed:
         raise UserError(f"as it is now it passes on the failure that it is about, trace {source}")
     found = await gather(db, record.agent, record.mode_id, settings)
@@ -51,8 +53,7 @@ async def edited(
     # Its variants say what the draft expected: others are made for what it expects now.
     can_ask = anew.state is State.PROVING
     varied = replace(entry, held_out=tuple(found.variants(made, (), settings.draft_variants, rename=can_ask)))
-    await heldout.insert(db, varied)
-    return replace(
+    proven = replace(
         anew,
         content_sha256=varied.content_sha256,
         variants=len(varied.held_out),
@@ -64,6 +65,7 @@ async def edited(
         mutants_killed=made.mutants - len(made.survivors),
         survivors=tuple(dict.fromkeys(made.survivors)),
     )
+    return proven, varied
 
 
 def checked(record: EvalRecord, text: str, reviewer: str) -> Eval:

@@ -25,7 +25,7 @@ from outerloop.draft.settings import DraftSettings
 from outerloop.runtime.clickhouse import ClickHouse
 from outerloop.runtime.envelope import Delivery
 from outerloop.runtime.errors import PoisonError, UserError
-from outerloop.store import evals
+from outerloop.store import evals, heldout
 from outerloop.store.evals import EvalRecord, State
 
 log = logging.getLogger(__name__)
@@ -116,9 +116,10 @@ class Reviews:
         if record.state is State.REJECTED:
             raise PoisonError(f"{review.reviewer} edited eval {record.eval_id}, which was rejected before")
         try:
-            anew = await edited(self._db, record, review, self._settings)
+            anew, entry = await edited(self._db, record, review, self._settings)
         except UserError as error:
             raise PoisonError(f"{review.reviewer} edited eval {record.eval_id}, and {error}") from error
+        await heldout.insert(self._db, entry)
         await self._store(anew, cause)
 
     async def _retire(self, record: EvalRecord, review: EvalReviewed, cause: Delivery) -> None:

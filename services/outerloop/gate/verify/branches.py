@@ -57,6 +57,15 @@ async def log_of(objects: Objects, tip: str) -> list[Logged]:
 
 
 @dataclass(frozen=True, slots=True)
+class Buried:
+    """A tombstone on the suite branch, as the commit that added it left it."""
+
+    commit: str
+    path: str
+    blob: str
+
+
+@dataclass(frozen=True, slots=True)
 class Certified:
     """A certificate's file on the suite branch, as the commit that added it left it."""
 
@@ -65,14 +74,26 @@ class Certified:
     decision_id: str
     blob: str
     evals: Mapping[str, str]  # the other files that came with it, blob by path
-    retired: Mapping[str, str]  # the tombstones that came since the one before, blob by path
+    retired: tuple[Buried, ...]  # the tombstones that came since the one before
 
 
-async def suite_history(objects: Objects, tip: str) -> tuple[list[Certified], list[Finding]]:
-    """The certificates in the order in which they came, and what in the branch was not an addition."""
+@dataclass(slots=True)
+class History:
+    """The certificates in the order in which they came, and what in the branch was not an addition.
+
+    `retired` are the tombstones that came after the last of them.
+    """
+
+    certified: list[Certified] = field(default_factory=list[Certified])
+    found: list[Finding] = field(default_factory=list[Finding])
+    retired: tuple[Buried, ...] = ()
+
+
+async def suite_history(objects: Objects, tip: str) -> History:
+    """The history of the suite."""
     certified: list[Certified] = []
     found: list[Finding] = []
-    retired: dict[str, str] = {}
+    retired: tuple[Buried, ...] = ()
     for logged in await log_of(objects, tip):
         if len(logged.parents) > 1:
             found.append(Finding(logged.commit, "the suite branch has a merge: the gate makes none"))
@@ -90,12 +111,12 @@ async def suite_history(objects: Objects, tip: str) -> tuple[list[Certified], li
             certified.append(
                 Certified(logged.commit, logged.parent, decision_id, added[path], evals, retired)
             )
-            retired = {}
+            retired = ()
         elif added and all(PATH.fullmatch(path) for path in added):
-            retired = retired | added
+            retired += tuple(Buried(logged.commit, path, blob) for path, blob in added.items())
         elif added:
             found.append(Finding(logged.commit, "the suite grew by other than one certificate with its eval"))
-    return certified, found
+    return History(certified, found, retired)
 
 
 @dataclass(slots=True)

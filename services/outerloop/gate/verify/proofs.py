@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from datetime import datetime
 
 from outerloop.evals.suite import entry_of, sha256_of
 from outerloop.evals.tombstone import Tombstone
@@ -10,7 +11,15 @@ from outerloop.gate.core.entries import Renewal
 from outerloop.gate.core.standing import Standing
 from outerloop.gate.verify import claims, inheritance
 from outerloop.gate.verify.before import Before, Held
-from outerloop.gate.verify.branches import Certified, Finding, Spent, ledger_history, suite_history
+from outerloop.gate.verify.branches import (
+    Buried,
+    Certified,
+    Finding,
+    History,
+    Spent,
+    ledger_history,
+    suite_history,
+)
 from outerloop.gate.verify.clone import FETCH, Clone
 from outerloop.gate.verify.freed import wrongly_freed
 from outerloop.runtime.errors import UserError
@@ -25,12 +34,24 @@ class Proof:
     wrong: tuple[str, ...]
 
 
+@dataclass(frozen=True, slots=True)
+class Retired:
+    """An eval that binds no longer: which commit of the suite branch says so, who, and why."""
+
+    commit: str
+    eval_id: str
+    by: str
+    why: str
+    at: datetime
+
+
 @dataclass(slots=True)
 class Proofs:
-    """The certificates by their hashes, who renewed δ, and what is wrong with suite and ledger."""
+    """The certificates by their hashes, what people renewed or retired, what is wrong with the branches."""
 
     by_hash: dict[str, Proof] = field(default_factory=dict)
     renewals: Sequence[Renewal] = ()
+    retired: list[Retired] = field(default_factory=list[Retired])
     found: list[Finding] = field(default_factory=list)
 
 
@@ -51,16 +72,16 @@ async def read_proofs(clone: Clone, asked: Callable[[str, Certificate], bool]) -
     Raises:
         UserError: if error was spent and the clone has no ledger.
     """
-    history, found = await suite_history(clone.repository, clone.suite) if clone.suite else ([], [])
+    history = await suite_history(clone.repository, clone.suite) if clone.suite else History()
     spent = await ledger_history(clone.repository, clone.ledger) if clone.ledger else None
-    proofs, course = Proofs(found=found), _Course()
-    for each in history:
+    proofs, course = Proofs(found=history.found), _Course()
+    for each in history.certified:
         where = f"certificates/{each.decision_id}.json"
         content = (await clone.repository.blobs([each.blob]))[each.blob]
         try:
             certificate = Certificate.from_json(content, where)
             new = await _new_evals(clone, each)
-            await _bury(clone, each.retired, course)
+            await _bury(clone, each.retired, course, proofs)
         except UserError as error:
             proofs.found.append(Finding(each.added_by, str(error)))
             continue
@@ -78,6 +99,7 @@ async def read_proofs(clone: Clone, asked: Callable[[str, Certificate], bool]) -
         course.evals |= new
         course.standings, course.previous = certificate.standings, sha256(content)
         course.ledger = certificate.ledger_known or course.ledger
+    await _bury(clone, history.retired, course, proofs)
     if spent is not None:
         proofs.renewals = spent.renewals
         proofs.found += spent.found
@@ -120,18 +142,23 @@ def _wrong(
     return wrong
 
 
-async def _bury(clone: Clone, retired: Mapping[str, str], course: _Course) -> None:
-    """Take out what a person has retired: it is asked of no later certificate.
-
-    Raises:
-        UserError: if a tombstone is of no eval that was there as it says.
-    """
-    contents = await clone.repository.blobs(retired.values())
-    for path, blob in retired.items():
-        stone = Tombstone.from_json(contents[blob], path)
+async def _bury(clone: Clone, buried: Sequence[Buried], course: _Course, proofs: Proofs) -> None:
+    """Take out what a person has retired, and keep who did and why: it is asked of no later certificate."""
+    contents = await clone.repository.blobs([each.blob for each in buried])
+    for each in buried:
+        try:
+            stone = Tombstone.from_json(contents[each.blob], each.path)
+        except UserError as error:
+            proofs.found.append(Finding(each.commit, str(error)))
+            continue
         held = course.evals.pop(stone.eval_id, None)
         if held is None or held.content_sha256 != stone.content_sha256:
-            raise UserError(f"{path} is of no eval that the suite held then")
+            proofs.found.append(Finding(each.commit, f"{each.path} is of no eval that the suite held then"))
+        if not stone.retired_by.strip() or not stone.reason.strip():
+            proofs.found.append(Finding(each.commit, f"{each.path} does not say who retired it, and why"))
+        proofs.retired.append(
+            Retired(each.commit, stone.eval_id, stone.retired_by, stone.reason, stone.retired_at)
+        )
 
 
 async def _new_evals(clone: Clone, added: Certified) -> dict[str, Held]:

@@ -11,7 +11,7 @@ from outerloop.gate.verify.branches import Finding
 from outerloop.gate.verify.clone import FETCH, Clone
 from outerloop.gate.verify.left import left_behind, lost
 from outerloop.gate.verify.merges import line_of, merged_by, merges_of
-from outerloop.gate.verify.proofs import Proofs, read_proofs
+from outerloop.gate.verify.proofs import Proofs, Retired, read_proofs
 from outerloop.gate.verify.releases import Release, is_of, not_done, releases_of
 from outerloop.runtime.errors import UserError
 
@@ -31,12 +31,13 @@ class Verified:
 class Report:
     """What was verified; `found` is wrong with the branches that carry the proof.
 
-    `renewals` of the error that may be made are not wrong, but add up.
+    `renewals` of the error that may be made are not wrong, but add up; nor are evals that people `retired`.
     """
 
     verified: tuple[Verified, ...]
     found: tuple[Finding, ...]
     renewals: tuple[Renewal, ...]
+    retired: tuple[Retired, ...] = ()
 
     @property
     def findings(self) -> tuple[Finding, ...]:
@@ -73,7 +74,7 @@ async def verify(clone: Clone, revision: str = "") -> Report:
         found += _not_shipped(proofs, summaries)
         told = {each.commit for each in verified if each.wrong}
         found += lost([each for each in left if each.commit not in told], certificates, clone.branch)
-    return Report(tuple(verified), tuple(found), tuple(proofs.renewals))
+    return Report(tuple(verified), tuple(found), tuple(proofs.renewals), tuple(proofs.retired))
 
 
 async def _revisions(clone: Clone, revision: str) -> Sequence[str]:
