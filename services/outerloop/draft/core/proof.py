@@ -62,8 +62,13 @@ class Draft:
         return 1 - len(self.survivors) / self.mutants if self.mutants else 0.0
 
     def too_weak(self, mutants: float) -> str:
-        """Why it is no eval, if it fails less than this share of the broken runs; else ""."""
-        if not self.mutants or self.mutation_score >= mutants:
+        """Why it is no eval, if it fails less than this share of the broken runs; else "".
+
+        Nothing is said of one that forbids a deed: healthy runs do it, where it is right, and without it, or
+        with a no, they are no worse in the case that the eval is about.
+        """
+        forbids = any(isinstance(e, ToolNotCalled) for e in self.expect)
+        if forbids or not self.mutants or self.mutation_score >= mutants:
             return ""
         passed = "; ".join(dict.fromkeys(self.survivors))
         return (
