@@ -241,7 +241,7 @@ def test_the_same_deed_in_another_case_is_caught() -> None:
         blamed(n, Call("cancel", {"id": f"A-{n}"}), asked=f"Please cancel my order {n}") for n in (1, 2)
     ]
     others = [good(n, Call("cancel", {"id": f"A-{n}"})) for n in range(100, 103)]
-    made = draft(failing, others)
+    made = draft(failing, others, mutants=1)  # nothing is said of a deed
     assert isinstance(made, Draft)
     assert made.expect[0] == NOT_CANCELLED
     assert (made.failing_caught, made.failing) == (2, 2)

@@ -139,29 +139,33 @@ def test_promptfoo() -> None:
         "takes at most $0.01",
         'answers "ok" and refuses',
     ]
-    lost = "\n".join(first.lost)
+    lost = "\n".join(map(str, first.lost))
     for what in (
-        "more.yaml",
-        "llm-rubric: asks a model",
-        "javascript: has no",
-        "look-around",
-        "options: is not",
+        "promptfooconfig.yaml:28: test 2: 'file://more.yaml'",
+        "promptfooconfig.yaml:18: assert llm-rubric: asks a model",
+        "promptfooconfig.yaml:19: assert javascript: has no",
+        "promptfooconfig.yaml:22: assert regex: cannot be said",
+        "promptfooconfig.yaml:27: options: is not",
     ):
         assert what in lost
-    assert any("prompts/other.txt" in sentence for sentence in second.lost)
+    (missing, *_) = [each for each in second.lost if "prompts/other.txt" in each.what]
+    assert missing.where == "promptfooconfig.yaml:5"
 
 
 def test_deepeval() -> None:
-    source, (golden, talk) = read(json.dumps(DEEPEVAL), "goldens.json")
+    source, (golden, talk) = read(json.dumps(DEEPEVAL, indent=1), "goldens.json")
     assert source is Format.DEEPEVAL
     assert words(golden) == ['calls refund_order with order_id = "A-1031"']
     assert golden.calls[0].result == '{"total": 5}'
-    assert "It is refunded." in golden.lost[0]
-    assert "retrieval_context: is not taken over" in golden.lost
+    assert "It is refunded." in golden.lost[0].what
+    assert "goldens.json:6: retrieval_context: is not taken over" in map(str, golden.lost)
     assert [m["role"] for m in talk.messages] == ["user", "assistant", "user"]
-    assert talk.lost == ("scenario: is not taken over",)
+    assert [each.what for each in talk.lost] == ["scenario: is not taken over"]
     again = read(json.dumps({"goldens": DEEPEVAL}), "x.json")[1]
-    assert again[0] == golden
+    assert again[0].expect == golden.expect
+    assert [(each.what, each.where) for each in again[0].lost] == [
+        (each.what, "x.json:1") for each in golden.lost
+    ]
 
 
 def test_inspect_samples_and_logs() -> None:
@@ -170,8 +174,8 @@ def test_inspect_samples_and_logs() -> None:
     assert (capital.name, words(capital)) == ("s1", ['says "Paris" in its answer'])
     assert words(sums) == ['either says "4" in its answer or says "four" in its answer']
     assert [m["role"] for m in sums.messages] == ["system", "user"]
-    assert "choices: is not taken over" in sums.lost
-    assert any("no scorer" in sentence for sentence in sums.lost)
+    assert "samples.jsonl:2: choices: is not taken over" in map(str, sums.lost)
+    assert any("no scorer" in each.what for each in sums.lost)
     source, (logged,) = read(json.dumps(LOG), "log.json")
     assert source is Format.INSPECT
     assert words(logged) == ['answers with something that matches "(?is)^\\\\s*shipped"']
@@ -180,7 +184,7 @@ def test_inspect_samples_and_logs() -> None:
         ("pay", "not allowed", True),
     ]
     (rubric,) = logged.lost
-    assert rubric.startswith(
+    assert rubric.what.startswith(
         "scorer model_graded_qa: asks a model, whose agreement with people must be measured"
     )
 
@@ -191,7 +195,7 @@ def test_openai_hosted_and_registry() -> None:
     assert [m["role"] for m in ticket.messages] == ["system", "user"]
     assert ticket.messages[1]["parts"][0]["content"] == "My monitor is dead"
     assert words(ticket) == ['says "Hardware" in its answer', 'does not do this: it answers "Other"']
-    assert [sentence.split(":")[0] for sentence in ticket.lost] == [
+    assert [each.what.split(":")[0] for each in ticket.lost] == [
         "text_similarity bleu",
         "score_model tone",
     ]
@@ -207,7 +211,8 @@ def test_openai_hosted_and_registry() -> None:
     assert source is Format.OPENAI_REGISTRY
     assert words(sums) == ['answers with something that matches "(?s)^\\\\s*4"']
     assert len(sky.expect[0].parts) == 2
-    assert "basic Match" in sums.lost[0]
+    assert "basic Match" in sums.lost[0].what
+    assert sums.lost[0].where == "samples.jsonl:1"
 
 
 @pytest.mark.parametrize(

@@ -55,7 +55,7 @@ def import_(
                 "case": case.name,
                 "expects": [check.words for check in case.expect],
                 "calls": len(case.calls),
-                "lost": list(case.lost),
+                "lost": [str(each) for each in case.lost],
             }
         )
     if as_json:
@@ -64,7 +64,7 @@ def import_(
     output.report([row | {"lost": len(row["lost"])} for row in rows], as_json=False, empty="")
     for row in rows:
         for sentence in row["lost"]:
-            output.write(f"not taken over, {row['case']}: {sentence}")
+            output.write(f"not taken over: {sentence} (in {row['case']})")
     output.say(f"{len(rows)} evals of {source.value} are in {to}")
 
 

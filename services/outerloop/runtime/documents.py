@@ -62,8 +62,14 @@ def _nearest(given: str, known: Sequence[str]) -> str:
 
 
 def _line(text: str, loc: Sequence[int | str]) -> int:
-    """The line of the place that is meant, or of the last one on the way there that the text has."""
-    node: yaml.Node | None = yaml.compose(text, Loader=yaml.SafeLoader)
+    return line_at(yaml.compose(text, Loader=yaml.SafeLoader), loc)
+
+
+def line_at(node: yaml.Node | None, loc: Sequence[int | str]) -> int:
+    """The line of the place that is meant, or of the last one on the way there that the document has.
+
+    `node` is the document, composed; `loc` the keys and numbers (from 0) that lead there.
+    """
     line = node.start_mark.line if node else 0
     for step in loc:
         if isinstance(node, yaml.MappingNode):

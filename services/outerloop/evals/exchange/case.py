@@ -16,15 +16,33 @@ from outerloop.runtime.documents import first_problem
 _HOLE = re.compile(r"\{\{\s*([\w.$-]+)\s*\}\}")
 
 
+Place = tuple[str | int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Lost:
+    """What of a test an eval cannot say; `at` are the keys and numbers (from 0) that lead to it in the file.
+
+    `where` is the file and the line.
+    """
+
+    what: str
+    at: Place = ()
+    where: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.where}: {self.what}" if self.where else self.what
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Case:
-    """`messages` in the GenAI form; `lost` has a sentence for each thing that an eval cannot say."""
+    """`messages` in the GenAI form; `lost` is each thing that an eval cannot say."""
 
     name: str
     messages: tuple[dict[str, Any], ...]
     expect: tuple[Expectation, ...]
     calls: tuple[RecordedCall, ...] = ()
-    lost: tuple[str, ...] = ()
+    lost: tuple[Lost, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,7 +5,7 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from outerloop.evals.exchange.case import Case, at_least_answered, message, user
+from outerloop.evals.exchange.case import Case, Lost, Place, at_least_answered, message, user
 from outerloop.evals.expect.composite import Expectation
 from outerloop.evals.expect.tools import ToolCalled
 from outerloop.evals.model import RecordedCall
@@ -21,16 +21,16 @@ def cases(document: Any) -> list[Case]:
     Raises:
         UserError: if a golden has neither input nor turns.
     """
-    return [_case(number, golden) for number, golden in enumerate(_goldens(document), start=1)]
+    return [_case(number, *golden) for number, golden in enumerate(_goldens(document), start=1)]
 
 
-def _goldens(document: Any) -> Iterator[dict[str, Any]]:
+def _goldens(document: Any) -> Iterator[tuple[Place, dict[str, Any]]]:
     if isinstance(document, list):
-        yield from (_snake(each) for each in document if isinstance(each, dict))
+        yield from (((at,), _snake(each)) for at, each in enumerate(document) if isinstance(each, dict))
         return
-    known = _snake(document)
-    for name in _LISTS:
-        yield from (_snake(each) for each in known.get(name) or [])
+    for key, value in document.items():
+        if _snake({key: 0}).keys() & set(_LISTS):
+            yield from (((key, at), _snake(each)) for at, each in enumerate(value or []))
 
 
 def _snake(golden: Mapping[str, Any]) -> dict[str, Any]:
@@ -38,8 +38,8 @@ def _snake(golden: Mapping[str, Any]) -> dict[str, Any]:
     return {re.sub(r"(?<=[a-z])(?=[A-Z])", "_", key).lower(): value for key, value in golden.items()}
 
 
-def _case(number: int, golden: Mapping[str, Any]) -> Case:
-    lost: list[str] = []
+def _case(number: int, at: Place, golden: Mapping[str, Any]) -> Case:
+    lost: list[Lost] = []
     turns = golden.get("turns")
     if turns:
         asked = [turn for turn in turns if isinstance(turn, dict)]
@@ -52,11 +52,12 @@ def _case(number: int, golden: Mapping[str, Any]) -> Case:
         raise UserError(f"DeepEval: golden {number} has neither input nor turns")
     expect = [_called(tool) for tool in map(_snake, golden.get("expected_tools") or [])]
     if expected := golden.get("expected_output"):
-        lost.append(
+        what = (
             f"expected_output: DeepEval compares it by metrics in code: say what of it the answer must hold"
             f" ({str(expected)[:300]})"
         )
-    lost += [f"{key}: is not taken over" for key in _NOT_TAKEN if golden.get(key)]
+        lost.append(Lost(what, (*at, "expected_output")))
+    lost += [Lost(f"{key}: is not taken over", (*at, key)) for key in _NOT_TAKEN if golden.get(key)]
     calls = tuple(map(_made, map(_snake, golden.get("tools_called") or [])))
     name = str(golden.get("name") or f"golden {number}")
     return Case(name=name, messages=messages, expect=at_least_answered(expect), calls=calls, lost=tuple(lost))

@@ -7,6 +7,8 @@ from typing import Any
 from outerloop.evals.exchange.case import (
     NEEDS_JUDGE,
     Case,
+    Lost,
+    Place,
     Said,
     at_least_answered,
     chat,
@@ -26,8 +28,9 @@ def cases(document: Any) -> list[Case]:
     """The cases of samples, or of a log."""
     if isinstance(document, dict):
         scorers = _scorers(document)
-        return [_case(n, sample, scorers) for n, sample in enumerate(document.get("samples") or [], start=1)]
-    return [_case(n, sample, None) for n, sample in enumerate(document, start=1)]
+        samples = enumerate(document.get("samples") or [])
+        return [_case(("samples", at), sample, scorers) for at, sample in samples]
+    return [_case((at,), sample, None) for at, sample in enumerate(document)]
 
 
 def _scorers(log: Mapping[str, Any]) -> list[Mapping[str, Any]]:
@@ -36,20 +39,20 @@ def _scorers(log: Mapping[str, Any]) -> list[Mapping[str, Any]]:
     return [scorer for scorer in named if isinstance(scorer, dict)]
 
 
-def _case(number: int, sample: Mapping[str, Any], scorers: Sequence[Mapping[str, Any]] | None) -> Case:
+def _case(at: Place, sample: Mapping[str, Any], scorers: Sequence[Mapping[str, Any]] | None) -> Case:
     asked = sample.get("input", "")
     messages = chat(asked) or user(asked if isinstance(asked, str) else str(asked))
     target = sample.get("target") or []
     targets = [str(each) for each in (target if isinstance(target, list) else [target])]
     expect: list[Expectation] = []
-    lost = [f"{key}: is not taken over" for key in _NOT_TAKEN if sample.get(key)]
+    lost = [Lost(f"{key}: is not taken over", (*at, key)) for key in _NOT_TAKEN if sample.get(key)]
     if targets:
         for name, said in _said(targets, scorers):
             if said.expect is not None:
                 expect.append(said.expect)
-            lost += [f"scorer {name}: {said.lost}"] if said.expect is None else []
-        lost += [_NO_SCORER] if not scorers else []
-    name = str(sample.get("id") or f"sample {number}")
+            lost += [Lost(f"scorer {name}: {said.lost}", (*at, "target"))] if said.expect is None else []
+        lost += [Lost(_NO_SCORER, (*at, "target"))] if not scorers else []
+    name = str(sample.get("id") or f"sample {int(at[-1]) + 1}")
     calls = tuple(_calls(sample.get("messages") or []))
     return Case(name=name, messages=messages, expect=at_least_answered(expect), calls=calls, lost=tuple(lost))
 

@@ -6,6 +6,7 @@ from typing import Any
 from outerloop.evals.exchange.case import (
     NEEDS_JUDGE,
     Case,
+    Lost,
     Said,
     at_least_answered,
     chat,
@@ -63,13 +64,14 @@ def _item(row: Any) -> Mapping[str, Any]:
 def _case(number: int, document: Mapping[str, Any], template: Any, item: Mapping[str, Any]) -> Case:
     values = {"item": item, **item}
     expect: list[Expectation] = []
-    lost: list[str] = []
-    for criterion in document.get("testing_criteria") or []:
+    lost: list[Lost] = []
+    for at, criterion in enumerate(document.get("testing_criteria") or []):
         said = _said(criterion, values)
         if said.expect is not None:
             expect.append(said.expect)
         else:
-            lost.append(f"{criterion.get('type')} {criterion.get('name', '')}: {said.lost}")
+            what = f"{criterion.get('type')} {criterion.get('name', '')}: {said.lost}"
+            lost.append(Lost(what, ("testing_criteria", at)))
     name = f"{document.get('name') or 'eval'} {number}"
     messages = _messages(number, template, item, values)
     return Case(name=name, messages=messages, expect=at_least_answered(expect), lost=tuple(lost))
@@ -132,5 +134,5 @@ def _sample(number: int, line: Mapping[str, Any]) -> Case:
         name=f"sample {number}",
         messages=chat(asked) or user(str(asked)),
         expect=tuple(expect),
-        lost=(_AS_MATCH,) if number == 1 else (),
+        lost=(Lost(_AS_MATCH, (0, "ideal")),) if number == 1 else (),
     )

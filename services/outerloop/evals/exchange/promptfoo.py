@@ -7,6 +7,8 @@ from typing import Any
 from outerloop.evals.exchange.case import (
     NEEDS_JUDGE,
     Case,
+    Lost,
+    Place,
     Said,
     at_least_answered,
     chat,
@@ -48,18 +50,18 @@ def cases(document: Mapping[str, Any]) -> list[Case]:
     default = document.get("defaultTest") if isinstance(document.get("defaultTest"), dict) else {}
     prompts = [_prompt(prompt) for prompt in document.get("prompts") or [None]]
     left = [
-        f"{key}: is not taken over"
+        Lost(f"{key}: is not taken over", (key,))
         for key in ("scenarios", "derivedMetrics", "nunjucksFilters")
         if key in document
     ]
     found = [
-        _case(number, prompt, test, default or {})
+        _case(number, (at, prompt), test, default or {})
         for number, test in enumerate(tests, start=1)
-        for prompt in prompts
+        for at, prompt in enumerate(prompts)
         if isinstance(test, dict)
     ]
     outside = [
-        f"test {n}: {test!r} is in another file"
+        Lost(f"test {n}: {test!r} is in another file", ("tests", n - 1))
         for n, test in enumerate(tests, 1)
         if not isinstance(test, dict)
     ]
@@ -76,37 +78,52 @@ def _prompt(prompt: Any) -> str | None:
     return str(text) if text is not None else None
 
 
-def _case(number: int, prompt: str | None, test: Mapping[str, Any], default: Mapping[str, Any]) -> Case:
+def _case(
+    number: int, prompt: tuple[int, str | None], test: Mapping[str, Any], default: Mapping[str, Any]
+) -> Case:
     values = {**(default.get("vars") or {}), **(test.get("vars") or {})}
-    lost: list[str] = []
-    messages = _messages(prompt, values, lost)
+    at: Place = ("tests", number - 1)
+    messages, lost = _messages(prompt, values)
     expect: list[Expectation] = []
-    for assertion in [*(default.get("assert") or []), *(test.get("assert") or [])]:
+    for place, assertion in [*_asserts(default, ("defaultTest",)), *_asserts(test, at)]:
         said = _said(assertion, values)
         if said.expect is not None:
             expect.append(said.expect)
         else:
-            lost.append(f"assert {assertion.get('type')}: {said.lost}")
-    lost += [f"{key}: is not taken over" for key in ("options", "threshold", "provider") if test.get(key)]
+            lost.append(Lost(f"assert {assertion.get('type')}: {said.lost}", place))
+    lost += [
+        Lost(f"{key}: is not taken over", (*at, key))
+        for key in ("options", "threshold", "provider")
+        if test.get(key)
+    ]
     name = str(test.get("description") or f"test {number}")
     return Case(name=name, messages=messages, expect=at_least_answered(expect), lost=tuple(lost))
 
 
-def _messages(prompt: str | None, values: Mapping[str, Any], lost: list[str]) -> tuple[dict[str, Any], ...]:
-    if prompt is None or prompt.startswith("file://"):
-        if prompt:
-            lost.append(f"prompt {prompt}: is in another file; the variables stand for it")
+def _asserts(of: Mapping[str, Any], at: Place) -> Iterator[tuple[Place, Mapping[str, Any]]]:
+    for number, assertion in enumerate(of.get("assert") or []):
+        yield (*at, "assert", number), assertion
+
+
+def _messages(
+    prompt: tuple[int, str | None], values: Mapping[str, Any]
+) -> tuple[tuple[dict[str, Any], ...], list[Lost]]:
+    number, template = prompt
+    at, lost = ("prompts", number), list[Lost]()
+    if template is None or template.startswith("file://"):
+        if template:
+            lost.append(Lost(f"prompt {template}: is in another file; the variables stand for it", at))
         only = next(iter(values.values()), "") if len(values) == 1 else values
-        return user(only if isinstance(only, str) else json.dumps(only, ensure_ascii=False))
+        return user(only if isinstance(only, str) else json.dumps(only, ensure_ascii=False)), lost
     try:
-        text = filled(prompt, values)
+        text = filled(template, values)
     except LookupError as error:
-        lost.append(f"prompt: {error}")
-        text = prompt
+        lost.append(Lost(f"prompt: {error}", at))
+        text = template
     try:
-        return chat(json.loads(text)) or user(text)
+        return chat(json.loads(text)) or user(text), lost
     except ValueError:
-        return user(text)
+        return user(text), lost
 
 
 def _said(assertion: Mapping[str, Any], values: Mapping[str, Any]) -> Said:

@@ -3,16 +3,19 @@
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import StrEnum
+from functools import cached_property
 from typing import Any
 
 import yaml
 
 from outerloop.evals.exchange import deepeval, inspect_ai, openai_evals, promptfoo
-from outerloop.evals.exchange.case import Case, why
+from outerloop.evals.exchange.case import Case, Lost, why
 from outerloop.evals.model import FORMAT, Cassette, Divergence, Eval, Provenance
 from outerloop.evals.suite import Entry
+from outerloop.runtime.documents import line_at
 from outerloop.runtime.errors import UserError
 
 
@@ -32,7 +35,7 @@ def read(text: str, where: str, format_: Format | None = None, items: str = "") 
     Raises:
         UserError: saying what in `where` cannot be read, and what to do.
     """
-    document = _document(text, where)
+    document, rows = _document(text, where)
     format_ = format_ or _format(document)
     if format_ is None:
         raise UserError(f"{where}: this is of no known format; say which with --format")
@@ -43,7 +46,32 @@ def read(text: str, where: str, format_: Format | None = None, items: str = "") 
         raise UserError(f"{where} is no file of {format_.value}: {said}") from error
     if not found:
         raise UserError(f"{where}: there is no case in it")
-    return format_, found
+    places = _Places(text, where, rows)
+    return format_, [replace(case, lost=tuple(map(places.named, case.lost))) for case in found]
+
+
+@dataclass(frozen=True)
+class _Places:
+    """Where something stands in a file; `rows` are the lines of its rows, if it is JSON lines."""
+
+    text: str
+    where: str
+    rows: Sequence[int]
+
+    @cached_property
+    def _node(self) -> yaml.Node | None:
+        try:
+            return yaml.compose(self.text, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))
+        except yaml.YAMLError:  # JSON that is no YAML, as with tabs
+            return None
+
+    def named(self, lost: Lost) -> Lost:
+        """What was lost, with its file and line."""
+        if self.rows:
+            line = self.rows[int(lost.at[0])] if lost.at else self.rows[0]
+        else:
+            line = line_at(self._node, lost.at) if self._node else 0
+        return replace(lost, where=f"{self.where}:{line}" if line else self.where)
 
 
 def entry_of(case: Case, agent: str, source: Format, at: datetime) -> Entry:
@@ -79,18 +107,20 @@ def _cases(format_: Format, document: Any, items: Sequence[Any]) -> list[Case]:
             return openai_evals.samples(document)
 
 
-def _document(text: str, where: str) -> Any:
+def _document(text: str, where: str) -> tuple[Any, list[int]]:
+    """What the file says, and, if it is JSON lines, which lines say something."""
     try:
-        return json.loads(text)
+        return json.loads(text), []
     except RecursionError as error:
         raise UserError(f"{where} is nested too deep") from error
     except ValueError:
         pass
     first = text.lstrip()[:1]
     if first == "{" and "\n" in text.strip():
-        return _lines(text, where)
+        rows = [number for number, line in enumerate(text.split("\n"), start=1) if line.strip()]
+        return _lines(text, where), rows
     try:
-        return yaml.safe_load(text)
+        return yaml.safe_load(text), []
     except yaml.MarkedYAMLError as error:
         line = f":{error.problem_mark.line + 1}" if error.problem_mark else ""
         raise UserError(f"{where}{line}: neither JSON, JSON lines nor YAML: {error.problem}") from error
