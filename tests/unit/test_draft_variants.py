@@ -89,6 +89,15 @@ def test_half_of_the_failures_are_left_for_the_proposer_and_those_are_the_oldest
     assert [each.variant.source_trace for each in found] == others[:1:-1]
 
 
+def test_other_words_come_before_the_same_about_another_case() -> None:
+    # Newest first, all but one are worded as the exemplar is.
+    failing = [silent(number) for number in (1000, 1001, 1005, 1010, 1015)]
+    made = drafted(failing[:1], HEALTHY)
+    (first, second) = recorded(made, failing, HEALTHY, 2)
+    asked = [each.variant.input["messages"][0]["parts"][0]["content"] for each in (first, second)]
+    assert asked == [asks(1001), asks(1015)]
+
+
 def test_what_is_forbidden_is_so_in_the_variants_own_case() -> None:
     failing = [blamed(number) for number in range(1000, 1005)]
     made = drafted(failing, KEPT)

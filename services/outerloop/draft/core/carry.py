@@ -36,6 +36,11 @@ def ids_in(text: str) -> set[str]:
     return set(_ID.findall(text))
 
 
+def without_ids(text: str) -> str:
+    """A text without them: how it is worded, whatever its case."""
+    return _ID.sub("", text)
+
+
 def carried(value: Any, here: str, there: str) -> Any | None:
     """What stands in `there` where the id `value` stands in `here`; None if that cannot be told.
 

@@ -11,7 +11,7 @@ from dataclasses import replace
 from hashlib import blake2b
 from typing import Any, cast
 
-from outerloop.draft.core.carry import asked, forms, ids_in, is_id, whole
+from outerloop.draft.core.carry import asked, forms, ids_in, is_id, whole, without_ids
 from outerloop.draft.core.case import in_case_of, on_case_of
 from outerloop.draft.core.proof import FALSE_ALARMS, Draft, Failing
 from outerloop.evals.cassette import recording
@@ -44,7 +44,7 @@ def recorded(made: Draft, failing: Sequence[Failing], healthy: Sequence[Trace], 
     }
     other.pop(made.exemplar.request, None)
     crowd, found = Crowd(healthy), list[HeldOut]()
-    for trace in reversed(other.values()):
+    for trace in _by_words(list(reversed(other.values())), made.exemplar):
         if len(found) >= min(most, len(other) // 2):
             break
         told = in_case_of(trace, made.expect, made.exemplar)
@@ -54,6 +54,16 @@ def recorded(made: Draft, failing: Sequence[Failing], healthy: Sequence[Trace], 
             named = variant.model_copy(update={"source_trace": trace.trace_id})
             found.append(HeldOut(named, recording(trace)))
     return found
+
+
+def _by_words(traces: Sequence[Trace], exemplar: Trace) -> list[Trace]:
+    """In the same order, but first those that are worded as neither the exemplar nor one before."""
+    seen, fresh, again = {without_ids(exemplar.request)}, list[Trace](), list[Trace]()
+    for trace in traces:
+        wording = without_ids(trace.request)
+        (again if wording in seen else fresh).append(trace)
+        seen.add(wording)
+    return [*fresh, *again]
 
 
 def reworded(made: Draft, text: str) -> HeldOut | None:
