@@ -336,6 +336,29 @@ def test_the_commands_show_what_was_sent(shell: Shell, tmp_path: Path) -> None:
     assert shell.refused("evals", "show", "zzz")[0] == 2
     code, sentence = shell.refused("evals", "retire", row["eval"], "--reason", "we sell no lamps")
     assert (code, sentence[:54]) == (2, "OUTERLOOP_AGENTS names no repository of helpdesk: add ")
+    assert shell.json("evals", "show", row["eval"], "--variants")["held_out"] == []  # all asked the same
+
+
+@pytest.mark.usefixtures("services")
+def test_evals_of_other_tools_wait_for_review(shell: Shell, tmp_path: Path) -> None:
+    config = tmp_path / "promptfooconfig.yaml"
+    config.write_text(
+        "prompts: ['{{q}}']\ntests:\n- vars: {q: Hi}\n  assert:\n  - {type: contains, value: Hello}\n"
+        "  - {type: javascript, value: output.length < 10}\n"
+    )
+
+    def to_review() -> list[dict[str, Any]]:
+        return list(shell.json("evals", "list", "--agent", "greeter", "--state", "drafted"))
+
+    (told,) = shell.json("evals", "import", config, "--agent", "greeter", "--review")["evals"]
+    lost = f"{config}:6: assert javascript: has no counterpart: output.length < 10"
+    assert told["lost"] == [lost]
+    until(lambda: len(to_review()) == 1)
+    assert shell.json("evals", "show", told["eval"])["reason"] == f"not taken over: {lost}"
+    refused = shell.refused("evals", "mute", told["eval"], "--reason", "so")[1]
+    assert "was imported, and is of no failure" in refused
+    assert shell.json("evals", "reject", told["eval"], "--reason", "so")["review"] == "rejected"
+    until(lambda: to_review() == [])
 
 
 @pytest.mark.usefixtures("services")

@@ -11,6 +11,7 @@ import pytest_asyncio
 
 import samples
 from engines.draft import Ear, delivery, record_runs
+from outerloop.cli.cases import proof_of
 from outerloop.contracts.v1.eval_pb2 import (
     REVIEW_ACCEPT,
     REVIEW_EDIT,
@@ -21,6 +22,7 @@ from outerloop.contracts.v1.eval_pb2 import (
     REVIEW_UNSPECIFIED,
     EvalAccepted,
     EvalDrafted,
+    EvalImported,
     EvalLinked,
     EvalRetired,
     EvalReviewed,
@@ -32,6 +34,7 @@ from outerloop.draft.app import Drafter
 from outerloop.draft.evidence import Amount, Evidence, gather
 from outerloop.draft.record import Opening, undraftable
 from outerloop.draft.settings import DraftSettings
+from outerloop.evals.exchange.read import entry_of, read
 from outerloop.evals.expect.behaviour import NoErrorStatus
 from outerloop.evals.expect.tools import ToolCalled
 from outerloop.evals.grade import grade
@@ -417,3 +420,60 @@ async def test_no_variant_is_made_where_none_is_wanted(engine: tuple[ClickHouse,
     db, settings = engine
     record = await with_variants(World(db, settings.model_copy(update={"draft_variants": 0})))
     assert record.variants == 0
+
+
+def brought(world: World, **more: Any) -> EvalImported:
+    """A promptfoo test, as the command line sends it."""
+    text = "prompts: ['{{q}}']\ntests: [{vars: {q: Hi}, assert: [{type: contains, value: Hello}]}]\n"
+    source, (case,) = read(text, "p.yaml")
+    entry = entry_of(case, world.agent, source, NOW)
+    said = {
+        "eval_id": entry.eval.id,
+        "agent": world.agent,
+        "eval_yaml": entry.eval.to_yaml(),
+        "cassette_jsonl": entry.cassette.to_jsonl(),
+        "lost": ["p.yaml:7: assert javascript: has no counterpart"],
+        "imported_by": "ada",
+    }
+    return EvalImported(**said | more)
+
+
+async def test_an_imported_eval_waits_for_review_and_says_what_it_lost(world: World) -> None:
+    for _ in range(2):  # also redelivered
+        await world.drafter.handle([delivery(brought(world), "import")])
+    (record,) = await world.evals()
+    assert (record.state, record.drafter) == (State.DRAFTED, "import from promptfoo")
+    assert record.reason == "not taken over: p.yaml:7: assert javascript: has no counterpart"
+    assert proof_of(record)[:2] == [
+        "It was imported, and held against no recorded run.",
+        f"{record.reason}.",
+    ]
+    one, two = world.bus.heard
+    assert one == two
+    workspace: Any = Tree()
+    told, _ = await propose_evidence.gather(world.db, record, workspace, [], {})
+    assert (told.failing, told.eval.id) == (None, record.eval_id)
+    await world.review(record, REVIEW_ACCEPT)
+    assert isinstance(world.bus.said[-1], EvalAccepted)
+    await world.drafter.handle([delivery(brought(world), "import")])
+    assert (await world.evals())[0].state is State.ACCEPTED
+
+
+async def test_an_imported_eval_that_is_rejected_is_not_drafted_anew(world: World) -> None:
+    await world.drafter.handle([delivery(brought(world), "import")])
+    (record,) = await world.evals()
+    await world.review(record, REVIEW_REJECT, "we say hello otherwise")
+    assert [r.state for r in await world.evals()] == [State.REJECTED]
+
+
+@pytest.mark.parametrize(
+    ("wrong", "why"),
+    [
+        ({"eval_yaml": "id: ["}, "ada imported what is no eval: imported eval imported-"),
+        ({"eval_id": "another"}, "imported eval another of agent-"),
+        ({"cassette_jsonl": "{"}, "cassette:1: "),
+    ],
+)
+async def test_what_is_imported_and_no_eval_is_poison(world: World, wrong: Any, why: str) -> None:
+    with pytest.raises(PoisonError, match=why):
+        await world.drafter.handle([delivery(brought(world, **wrong), "import")])

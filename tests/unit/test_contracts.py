@@ -20,6 +20,7 @@ from outerloop.contracts.v1.eval_pb2 import (
     REVIEW_EDIT,
     EvalAccepted,
     EvalDrafted,
+    EvalImported,
     EvalLinked,
     EvalRetired,
     EvalReviewed,
@@ -164,6 +165,15 @@ EXAMPLES: list[Message] = [
         content_sha256=SHA,
         reviewed_at=NOON,
         eval_yaml="id: e\n",
+    ),
+    EvalImported(
+        eval_id="imported-0123456789abcdef",
+        agent="helpdesk",
+        eval_yaml="id: e\n",
+        cassette_jsonl='{"tool": "get_order", "arguments": {}, "result": "shipped"}\n',
+        lost=["promptfooconfig.yaml:18: assert llm-rubric: asks a model"],
+        imported_by="ada",
+        imported_at=NOON,
     ),
     EvalLinked(agent="helpdesk", mode_id=MODE, eval_id=EVAL, eval_mode_id=MODE, reason="it fails on 5 of 5"),
     EvalRetired(

@@ -94,6 +94,9 @@ def proof_of(record: EvalRecord) -> list[str]:
     """What speaks for the eval, a sentence each."""
     rates = f"recall {record.recall:.0%}, precision {record.precision:.0%}"
     flake = f"of good runs it is expected to fail {record.flake_rate:.1%}"
+    if _imported(record):
+        gaps = [f"{record.reason}."] if record.reason else []
+        return ["It was imported, and held against no recorded run.", *gaps, _reproduction_of(record)]
     said = [
         f"It fails on {record.failing_caught} of {record.failing} recorded failures ({rates}).",
         f"It passes on {record.healthy_passed} of {record.healthy} healthy runs ({flake}).",
@@ -116,6 +119,10 @@ def proof_of(record: EvalRecord) -> list[str]:
     return said
 
 
+def _imported(record: EvalRecord) -> bool:
+    return record.mode_id == record.eval_id
+
+
 def _reproduction_of(record: EvalRecord) -> str:
     trials = f"{record.base_passed} of {record.base_trials} trials of {record.base_commit[:12]} pass"
     match record.reproduction:
@@ -131,7 +138,8 @@ def run_of(case: Case) -> list[Line]:
     """The failing run step by step, with the offending span marked; long runs around that span."""
     trace = case.failing
     if trace is None:
-        return [Line("the failing run is not stored any more")]
+        gone = "the failing run is not stored any more"
+        return [Line("it was imported: there is no failing run" if _imported(case.record) else gone)]
     steps = [span for span in trace.spans if span.operation == "execute_tool" or span.failed]
     shown_by = case.record.span_id
     at = next((n for n, span in enumerate(steps) if span.span_id == shown_by), len(steps) - 1)

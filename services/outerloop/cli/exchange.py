@@ -11,12 +11,15 @@ import typer
 from outerloop.cli import output
 from outerloop.cli.config import common
 from outerloop.cli.output import AsJson
+from outerloop.cli.publish import person, publish
+from outerloop.contracts.v1.eval_pb2 import EvalImported
 from outerloop.evals.cassette import recording
+from outerloop.evals.exchange.case import Case
 from outerloop.evals.exchange.read import Format, entry_of, read
 from outerloop.evals.exchange.write import inspect_samples, promptfoo
 from outerloop.evals.expect.judged import Agreement, Judge
 from outerloop.evals.model import Eval, as_yaml
-from outerloop.evals.suite import files_of
+from outerloop.evals.suite import Entry, files_of
 from outerloop.runtime.clickhouse import ClickHouse
 from outerloop.runtime.documents import parse_yaml
 from outerloop.runtime.errors import UserError
@@ -37,6 +40,8 @@ def import_(
     to: Annotated[Path, typer.Option(help="the folder that they are written to")] = Path("evals-imported"),
     format_: Annotated[Format | None, typer.Option("--format", help="where the file does not tell")] = None,
     items: Annotated[Path | None, _IN] = None,
+    review: Annotated[bool, typer.Option("--review", help="as drafts for review, in no folder")] = False,
+    who: Annotated[str, typer.Option("--who", help="who imports them; default: the user name")] = "",
     as_json: AsJson = False,
 ) -> None:
     """Take over evals of promptfoo, DeepEval, Inspect or OpenAI; what they say that ours cannot is listed."""
@@ -46,9 +51,10 @@ def import_(
     rows: list[dict[str, Any]] = []
     for case in cases:
         entry = entry_of(case, agent, source, now)
-        for path, content in files_of(entry).items():
-            (to / path).parent.mkdir(parents=True, exist_ok=True)
-            (to / path).write_bytes(content)
+        if review:
+            output.run(_sent(entry, case, person(who), now))
+        else:
+            _write(entry, to)
         rows.append(
             {
                 "eval": entry.eval.id,
@@ -59,13 +65,33 @@ def import_(
             }
         )
     if as_json:
-        output.emit({"format": source.value, "folder": str(to), "evals": rows})
+        output.emit({"format": source.value, "folder": "" if review else str(to), "evals": rows})
         return
     output.report([row | {"lost": len(row["lost"])} for row in rows], as_json=False, empty="")
     for row in rows:
         for sentence in row["lost"]:
             output.write(f"not taken over: {sentence} (in {row['case']})")
-    output.say(f"{len(rows)} evals of {source.value} are in {to}")
+    where = "wait for review (`outerloop review`)" if review else f"are in {to}"
+    output.say(f"{len(rows)} evals of {source.value} {where}")
+
+
+def _write(entry: Entry, to: Path) -> None:
+    for path, content in files_of(entry).items():
+        (to / path).parent.mkdir(parents=True, exist_ok=True)
+        (to / path).write_bytes(content)
+
+
+async def _sent(entry: Entry, case: Case, who: str, at: datetime) -> None:
+    message = EvalImported(
+        eval_id=entry.eval.id,
+        agent=entry.eval.agent,
+        eval_yaml=entry.eval.to_yaml(),
+        cassette_jsonl=entry.cassette.to_jsonl(),
+        lost=map(str, case.lost),
+        imported_by=who,
+    )
+    message.imported_at.FromDatetime(at)
+    await publish(message, (entry.eval.id, entry.eval.agent))
 
 
 def export(

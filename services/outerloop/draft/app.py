@@ -5,7 +5,7 @@ import logging
 from collections.abc import Sequence
 from dataclasses import replace
 
-from outerloop.contracts.v1.eval_pb2 import EvalReviewed
+from outerloop.contracts.v1.eval_pb2 import EvalImported, EvalReviewed
 from outerloop.contracts.v1.failure_pb2 import ModeOpened
 from outerloop.contracts.v1.loop_pb2 import LoopPaused
 from outerloop.draft import evidence
@@ -15,6 +15,7 @@ from outerloop.draft.base import Base
 from outerloop.draft.core.linked import Caught
 from outerloop.draft.core.proof import Draft, Undraftable
 from outerloop.draft.evidence import Evidence
+from outerloop.draft.imports import imported
 from outerloop.draft.proving import Proving
 from outerloop.draft.record import Opening, Writing, drafted, linked, undraftable
 from outerloop.draft.reviews import Reviews
@@ -34,7 +35,7 @@ from outerloop.store.evals import EvalRecord, State
 log = logging.getLogger(__name__)
 
 SETTINGS = DraftSettings
-CONSUMES = (topic_of(ModeOpened).name, topic_of(EvalReviewed).name)
+CONSUMES = (topic_of(ModeOpened).name, topic_of(EvalReviewed).name, topic_of(EvalImported).name)
 # What is heard as news, in no consumer group.
 HEARS = (topic_of(LoopPaused).name,)
 # How often we look for what no event announces: more runs of a mode for which there was no eval.
@@ -60,13 +61,25 @@ class Drafter:
         bus.subscribe(CONSUMES, self.handle, at_most=10)
 
     async def handle(self, batch: Sequence[Delivery]) -> None:
-        """Draft for opened modes; take people's verdicts."""
+        """Draft for opened modes; take people's verdicts, and evals that they bring along."""
         for delivery in batch:
             if delivery.topic == topic_of(ModeOpened).name:
                 await self._open(unpack(delivery, ModeOpened), delivery)
+            elif delivery.topic == topic_of(EvalImported).name:
+                await self._import(unpack(delivery, EvalImported), delivery)
             else:
                 async with self._one_at_a_time:
                     await self._reviews.take(unpack(delivery, EvalReviewed), delivery)
+
+    async def _import(self, message: EvalImported, cause: Delivery) -> None:
+        async with self._one_at_a_time:
+            record = await evals.get(self._db, message.eval_id)
+            if record is None:
+                state = State.PROVING if self._base.can_ask(message.agent) else State.DRAFTED
+                record = imported(message, state)
+                await evals.insert(self._db, record)
+        if record.state is not State.REJECTED:
+            await self._announcer.announce(record, cause)
 
     async def look(self) -> None:
         """From time to time, try again where no eval could be proven."""

@@ -33,7 +33,8 @@ async def gather(
 ) -> tuple[Evidence, list[LessonRecord]]:
     """The evidence for an attempt at `record`'s eval, and the lessons in it. `decisions` are by change."""
     # Of the mode's failures only what its eval was written from: among the others are held-out variants.
-    exemplar, *sources = record.eval.provenance.source_traces
+    # One that was imported was written from none.
+    exemplar, *sources = record.eval.provenance.source_traces or ("",)
     failing = dict(await verdicts.failing(db, record.mode_id, _FAILING))
     healthy = await verdicts.healthy(db, record.agent, _HEALTHY)
     others = [trace_id for trace_id in sources if trace_id != exemplar][:_OTHERS]

@@ -2,10 +2,11 @@ import datetime
 
 from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from outerloop.contracts.v1 import topic_pb2 as _topic_pb2
+from google.protobuf.internal import containers as _containers
 from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
-from collections.abc import Mapping as _Mapping
+from collections.abc import Iterable as _Iterable, Mapping as _Mapping
 from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
 
 DESCRIPTOR: _descriptor.FileDescriptor
@@ -99,6 +100,24 @@ class EvalUndraftable(_message.Message):
     mode_id: str
     reason: str
     def __init__(self, agent: _Optional[str] = ..., mode_id: _Optional[str] = ..., reason: _Optional[str] = ...) -> None: ...
+
+class EvalImported(_message.Message):
+    __slots__ = ("eval_id", "agent", "eval_yaml", "cassette_jsonl", "lost", "imported_by", "imported_at")
+    EVAL_ID_FIELD_NUMBER: _ClassVar[int]
+    AGENT_FIELD_NUMBER: _ClassVar[int]
+    EVAL_YAML_FIELD_NUMBER: _ClassVar[int]
+    CASSETTE_JSONL_FIELD_NUMBER: _ClassVar[int]
+    LOST_FIELD_NUMBER: _ClassVar[int]
+    IMPORTED_BY_FIELD_NUMBER: _ClassVar[int]
+    IMPORTED_AT_FIELD_NUMBER: _ClassVar[int]
+    eval_id: str
+    agent: str
+    eval_yaml: str
+    cassette_jsonl: str
+    lost: _containers.RepeatedScalarFieldContainer[str]
+    imported_by: str
+    imported_at: _timestamp_pb2.Timestamp
+    def __init__(self, eval_id: _Optional[str] = ..., agent: _Optional[str] = ..., eval_yaml: _Optional[str] = ..., cassette_jsonl: _Optional[str] = ..., lost: _Optional[_Iterable[str]] = ..., imported_by: _Optional[str] = ..., imported_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
 
 class EvalReviewed(_message.Message):
     __slots__ = ("eval_id", "agent", "review", "reviewer", "reason", "content_sha256", "reviewed_at", "eval_yaml")

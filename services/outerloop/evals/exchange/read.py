@@ -75,7 +75,10 @@ class _Places:
 
 
 def entry_of(case: Case, agent: str, source: Format, at: datetime) -> Entry:
-    """The eval of a case. Its id follows from its content: the same case gives the same."""
+    """The eval of a case. Its id follows from its content: the same case gives the same.
+
+    No recorded failure is of its mode, which is its own and has its id.
+    """
     eval_ = Eval(
         format=FORMAT,
         id="",
@@ -90,7 +93,7 @@ def entry_of(case: Case, agent: str, source: Format, at: datetime) -> Entry:
     cassette = Cassette(calls=case.calls)
     said = eval_.model_dump_json(exclude={"provenance"}, context={"named": True}) + cassette.to_jsonl()
     eval_id = f"imported-{hashlib.sha256(said.encode()).hexdigest()[:16]}"
-    return Entry(eval_.model_copy(update={"id": eval_id}), cassette)
+    return Entry(eval_.model_copy(update={"id": eval_id, "mode_id": eval_id}), cassette)
 
 
 def _cases(format_: Format, document: Any, items: Sequence[Any]) -> list[Case]:
