@@ -97,7 +97,9 @@ class Desk:
     ) -> AsyncIterator[Proposer]:
         """A proposer for `agents` (OUTERLOOP_AGENTS), who waits for no outage to end."""
         given = (
-            self.settings.model_dump() | {"sandbox": "none", "propose_attempts": 2, "agents": agents} | own
+            self.settings.model_dump(exclude={"otlp_endpoint"})
+            | {"sandbox": "none", "propose_attempts": 2, "agents": agents}
+            | own
         )
         given |= {"ANTHROPIC_API_KEY": "k", "ANTHROPIC_BASE_URL": api.url}
         on = bus or self.bus

@@ -29,6 +29,7 @@ SECTIONS = [
     "## A healthy run",
     "## Where they part",
     "## Other runs",
+    "## Approach",
     "## Earlier attempts",
 ]
 LAST = "## What was left out here"

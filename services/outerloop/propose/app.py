@@ -3,7 +3,7 @@
 import asyncio
 import logging
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -19,7 +19,7 @@ from outerloop.contracts.v1.decision_pb2 import (
 from outerloop.contracts.v1.eval_pb2 import EvalAccepted
 from outerloop.contracts.v1.loop_pb2 import LessonNoted, LoopPaused
 from outerloop.contracts.v1.release_pb2 import EvalReopened
-from outerloop.propose import ids, plan
+from outerloop.propose import ids, plan, strategies
 from outerloop.propose.attempt import Attempts, NoChange, Task
 from outerloop.propose.plan import Abandon, Outcome, next_step
 from outerloop.propose.schooling import Schooling
@@ -39,10 +39,12 @@ from outerloop.store.changes import State as ChangeState
 from outerloop.store.evals import EvalRecord
 from outerloop.store.evals import State as EvalState
 from outerloop.store.releases import Reopening
+from outerloop.trace.quote import clip
 
 log = logging.getLogger(__name__)
 
 SETTINGS = ProposeSettings
+_MOST_TOLD = 20
 _EVER = datetime(1970, 1, 1, tzinfo=UTC)
 CONSUMES = tuple(topic_of(kind).name for kind in (EvalAccepted, EvalReopened, DecisionReached, LessonNoted))
 # What is heard as news, in no consumer group.
@@ -145,7 +147,8 @@ class Proposer:
             max_attempts=self._settings.propose_attempts,
         )
         if isinstance(step, Abandon):
-            await self._abandon(accepted[step.eval_id], step.attempts, step.reason, cause)
+            reason = f"{step.reason}{_all_tried(step.eval_id, tried, verdicts)}"
+            await self._abandon(accepted[step.eval_id], step.attempts, reason, cause)
             return True
         if isinstance(step, plan.Propose):
             record = accepted[step.eval_id]
@@ -243,6 +246,19 @@ class Proposer:
 def wire(settings: ProposeSettings, bus: Bus, db: ClickHouse) -> Sequence[Background]:
     """Subscribe, and name what runs beside."""
     return (Proposer(settings, bus, db).look,)
+
+
+def _all_tried(eval_id: str, tried: Sequence[ChangeRecord], verdicts: Mapping[str, DecisionReached]) -> str:
+    """What was tried at an eval, for the person who is to decide what now."""
+    said: list[str] = []
+    for change in (c for c in tried if c.eval_id == eval_id):
+        decision = verdicts.get(change.change_id)
+        kind = strategies.of_patch(change.patch).value if change.patch else "no change"
+        why = (
+            f"{change.diagnosis.partition(chr(10))[0]} -> {decision.reason}" if decision else change.diagnosis
+        )
+        said.append(f"attempt {change.attempt} ({kind}): {clip(' '.join(why.split()), 300)}")
+    return f". Tried: {'; '.join(said[-_MOST_TOLD:])}" if said else ""
 
 
 def _before(at: datetime, reopening: Reopening | None) -> bool:

@@ -1,63 +1,39 @@
-"""One attempt at an eval: a working tree, a session with the model, a patch.
+"""One attempt at an eval: candidates by the most promising strategies, and the one of them that is proposed.
 
 Everything that an attempt has come to is in memory (see memory.py): asked again for the same change, by this
 process or another, it goes on from its last step, or gives what it has given before.
 """
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+import asyncio
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
 from datetime import datetime
-from functools import partial
-from json import loads
 from pathlib import Path
-from typing import Any
 
-from outerloop.contracts.v1.decision_pb2 import OBSTACLE_CONFLICT, DecisionReached
-from outerloop.propose import context, ids, prompts
-from outerloop.propose.budget import Allowance, Budget, Caps
-from outerloop.propose.context import Evidence
+from outerloop.contracts.v1.decision_pb2 import OBSTACLE_CONFLICT, VERDICT_SHIP, DecisionReached
+from outerloop.propose import choosing, context, ids, prompts, strategies
+from outerloop.propose.budget import Budget, Caps
+from outerloop.propose.candidate import Candidate, Ground, Hindrance
 from outerloop.propose.evidence import gather
-from outerloop.propose.memory import Memory
+from outerloop.propose.memory import Memory, Taken
+from outerloop.propose.outcome import NoChange, Written, outcome_of
 from outerloop.propose.provider import provider_of
-from outerloop.propose.record import Ended, GaveUp, Limits, Proposed
-from outerloop.propose.screening import Screening
-from outerloop.propose.session import Session
 from outerloop.propose.settings import ProposeSettings
-from outerloop.propose.tools import CheckRun, Toolbox
-from outerloop.propose.trying import Trying
+from outerloop.propose.strategies import Strategy
 from outerloop.propose.workspace import Workspace
 from outerloop.runtime.agentfile import AgentFile, agentfile_at
 from outerloop.runtime.clickhouse import ClickHouse
-from outerloop.runtime.errors import TrialNotRunError, UserError
+from outerloop.runtime.errors import UserError
 from outerloop.runtime.git import GitError, Repository
 from outerloop.runtime.prices import price_of
 from outerloop.store import lessons as store_lessons
+from outerloop.store import sessions
 from outerloop.store.changes import ChangeRecord
 from outerloop.store.evals import EvalRecord
 from outerloop.store.sessions import SessionRecord, State
-from outerloop.trial.backend import check_limits_of, environment_of, sandbox_of
-from outerloop.trial.checks import run_checks
+from outerloop.trial.backend import sandbox_of
 
-Hindrance = Callable[[], Awaitable[str]]
-
-
-@dataclass(frozen=True, slots=True)
-class Written:
-    """A patch against `base`, and what it cost."""
-
-    base: str
-    patch: str
-    diagnosis: str
-    usd: float
-
-
-@dataclass(frozen=True, slots=True)
-class NoChange:
-    """Why there is no patch, and what that cost; `final`: the model says that no other try will bring one."""
-
-    reason: str
-    usd: float
-    final: bool = False
+__all__ = ["Attempts", "NoChange", "Task", "Written"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,11 +54,22 @@ class Task:
     hindrance: Hindrance
 
     @property
+    def change_id(self) -> str:
+        """The change that the attempt may come to."""
+        return ids.change_id(self.record.eval_id, self.attempt)
+
+    @property
     def judged(self) -> list[tuple[int, str]]:
         """Earlier patches for the eval with their numbers, as far as the gate had a word on them."""
         mine = [c for c in self.tried if c.patch and c.eval_id == self.record.eval_id]
         conflict = {i for i, d in self.decisions.items() if d.obstacle == OBSTACLE_CONFLICT}
         return [(c.attempt, c.patch) for c in mine if c.change_id not in conflict]
+
+    @property
+    def past(self) -> list[tuple[str, bool]]:
+        """The patches of the agent that the gate has decided on, with whether each shipped."""
+        known = [(c.patch, self.decisions.get(c.change_id)) for c in self.tried if c.patch]
+        return [(patch, decision.verdict == VERDICT_SHIP) for patch, decision in known if decision]
 
 
 class Attempts:
@@ -110,127 +97,134 @@ class Attempts:
             UserError: what a person gave is wrong: the repository, its branch, outerloop.yaml, the model.
         """
         record = task.record
-        change_id = ids.change_id(record.eval_id, task.attempt)
-        known = await self._memory.of_change(record.agent, change_id, 0)
-        if known is not None and task.used is not None and known.at <= task.used:
-            known = None  # it was of an attempt with this number before the eval was reopened
-        if known is not None and known.state is State.ENDED:
-            return _outcome(known.outcome)
+        drawn = await self._drawn(task)
+        whole = drawn.get(_SCREENING) or (drawn.get(0) if len(drawn) == 1 else None)
+        if whole and whole.state is State.ENDED:
+            return outcome_of(whole.outcome)
         of_mode, used_up = await self._budget.used_up(record.agent, record.eval_id, task.since)
-        if used_up and known is None:
+        if used_up and not drawn:
             return NoChange(used_up, 0.0, final=True)
         url, branch = self._settings.repositories()[record.agent]
         repository = await Repository.open(url, self._settings.cache / "propose" / record.agent)
-        if known is not None and not await _has(repository, known.base_commit):
-            await self._memory.end(known, {"reason": "its base commit is gone", "usd": 0.0})
-            known = None
-        base, terms = await _base(repository, branch, record.agent, known)
-        taken = await self._memory.take_up(known) if known else None
-        allowed = await self._budget.allowance(
-            record.agent, terms, taken.past.usd if taken else None, of_mode
-        )
+        drawn = await self._with_base(repository, drawn)
+        base, terms = await _base(repository, branch, record.agent, next(iter(drawn.values()), None))
+        going = {n: await self._memory.take_up(s) for n, s in drawn.items() if s.state is State.OPEN}
+        gone = sum(taken.past.usd for taken in going.values()) if drawn else None
+        allowed = await self._budget.allowance(record.agent, terms, gone, of_mode)
         if allowed is None:
             return None
-        tree = scratch / "tree"
-        await repository.checkout(base, tree)
-        workspace = Workspace(tree, terms.mutable)
+        untouched = scratch / "base"
+        await repository.checkout(base, untouched)
+        workspace = Workspace(untouched, terms.mutable)
         evidence, lessons = await gather(self._db, record, workspace, task.tried, task.decisions)
-        if taken is None:
-            await store_lessons.told(self._db, record.agent, change_id, [each.lesson_id for each in lessons])
-            taken = await self._memory.begin(
-                record,
-                change_id,
-                attempt=task.attempt,
-                candidate=0,
-                strategy="",
-                base_commit=base,
-                model=self._settings.propose_model,
-                told=context.message(evidence, prompts.load("task.md")),
-            )
-        await repository.checkout(base, scratch / "base")
-        screening = Screening(
+        ground = Ground(
+            settings=self._settings,
+            record=record,
             repository=repository,
             base=base,
-            untouched=scratch / "base",
+            untouched=untouched,
             terms=terms,
-            eval=record.eval,
-            cassette=record.cassette,
             earlier=task.judged,
-        )
-        toolbox = self._toolbox(record, workspace, evidence, screening)
-        session = Session(
-            provider=self._provider,
-            model=self._settings.propose_model,
-            price=self._price,
-            system=prompts.load("system.md"),
-            toolbox=toolbox,
-            on_steps=partial(self._memory.write, taken.record),
-            limits=Limits(usd=allowed.usd),
-            hindrance=task.hindrance,
-            epoch=taken.epoch,
-        )
-        ended = await session.run(taken.record.told, taken.past)
-        made = await self._made(ended, allowed, screening, taken.record, tree)
-        if made is not None:
-            await self._memory.end(taken.record, asdict(made))
-        return made
-
-    async def _made(
-        self,
-        ended: Proposed | GaveUp,
-        allowed: Allowance,
-        screening: Screening,
-        session: SessionRecord,
-        tree: Path,
-    ) -> Written | NoChange | None:
-        if isinstance(ended, GaveUp):
-            if ended.ended is Ended.SUSPENDED:
-                return None
-            if ended.ended is Ended.BUDGET and not allowed.whole:
-                # Not its own limit, but the day's, stops it: it goes on tomorrow.
-                self._budget.too_little(session.agent, allowed.today)
-                return None
-            # Where the eval's own budget ended it, another attempt could not even begin.
-            final = ended.ended is Ended.MODEL or (ended.ended is Ended.BUDGET and allowed.last)
-            return NoChange(f"{ended.ended.value}: {ended.reason}", ended.usd, final)
-        patch = await screening.repository.patch_from(session.base_commit, tree)
-        if wrong := await screening.of_patch(patch):
-            return NoChange(f"what the session handed in may not be proposed: {'; '.join(wrong)}", ended.usd)
-        diagnosis = f"{ended.diagnosis}\n\nCause: {ended.cause}\nRisk: {ended.risk}"
-        return Written(session.base_commit, patch, diagnosis, ended.usd)
-
-    def _toolbox(
-        self, record: EvalRecord, workspace: Workspace, evidence: Evidence, screening: Screening
-    ) -> Toolbox:
-        terms = screening.terms
-        trying = Trying(self._settings, self._sandbox, record, terms)
-
-        async def run_tests() -> CheckRun:
-            try:
-                checks = await run_checks(
-                    workspace.root,
-                    terms,
-                    environment=environment_of(self._settings),
-                    sandbox=self._sandbox,
-                    limits=check_limits_of(self._settings),
-                )
-            except TrialNotRunError as error:
-                return CheckRun(passed=False, output=f"the tests could not be run: {error}")
-            return CheckRun(checks.ok, checks.output)
-
-        return Toolbox(
-            workspace,
-            run_tests if terms.test else None,
             evidence=evidence,
-            run_eval=lambda: trying.run(workspace.root, screening.untouched),
-            objections=lambda: screening.of_tree(workspace.root),
+            allowed=allowed,
+            hindrance=task.hindrance,
+            sandbox=self._sandbox,
+            provider=self._provider,
+            price=self._price,
+            budget=self._budget,
+            memory=self._memory,
+        )
+        if not drawn:
+            told = [each.lesson_id for each in lessons]
+            await store_lessons.told(self._db, record.agent, task.change_id, told)
+            going = await self._begin(task, ground)
+        return await self._finish(task, ground, drawn, going, scratch)
+
+    async def _finish(
+        self,
+        task: Task,
+        ground: Ground,
+        drawn: Mapping[int, SessionRecord],
+        going: Mapping[int, Taken],
+        scratch: Path,
+    ) -> Written | NoChange | None:
+        """Have the candidates that are open end, side by side, and choose."""
+        screening = going.get(_SCREENING)
+        open_ = {n: taken for n, taken in going.items() if n != _SCREENING}
+        share = ground.allowed.today / max(1, len(open_))
+        work = [
+            Candidate(ground, taken, scratch / f"tree{n}", taken.past.usd + share).run()
+            for n, taken in open_.items()
+        ]
+        # Of the others, none is left alone when one raises: what they did until then is paid for.
+        ended = await asyncio.gather(*work, return_exceptions=True)
+        for each in ended:
+            if isinstance(each, BaseException):
+                raise each
+        made = {n: outcome_of(s.outcome) for n, s in drawn.items() if s.state is State.ENDED and n >= 0}
+        for n, outcome in zip(open_, ended, strict=True):
+            if outcome is None or isinstance(outcome, BaseException):
+                return None
+            made[n] = outcome
+        if len(made) == 1:
+            return next(iter(made.values()))
+        screening = screening or await self._session(task, ground, choosing.CANDIDATE, choosing.STRATEGY, "")
+        chosen = await choosing.choose(ground, screening, dict(sorted(made.items())))
+        if chosen is not None:
+            await self._memory.end(screening.record, asdict(chosen))
+        return chosen
+
+    async def _begin(self, task: Task, ground: Ground) -> dict[int, Taken]:
+        """New sessions, one a strategy, as many as candidates are wanted; of few strategies each again."""
+        open_ = strategies.possible(ground.evidence.files, knobs=bool(ground.terms.knobs))
+        tried = await sessions.strategies(self._db, task.record.agent, task.record.eval_id, task.since)
+        order = strategies.ranked(open_, tried, task.past) or [Strategy.PROMPT]
+        by_model = [each for each in order if each is not Strategy.KNOBS] or [Strategy.PROMPT]
+        wanted = self._settings.propose_candidates
+        order = (order + by_model * wanted)[:wanted]
+        begun: dict[int, Taken] = {}
+        for number, strategy in enumerate(order):
+            told = ""
+            if strategy is not Strategy.KNOBS:
+                approach = prompts.load(f"approach/{strategy.value}.md")
+                evidence = replace(ground.evidence, approach=approach)
+                told = context.message(evidence, prompts.load("task.md"))
+            begun[number] = await self._session(task, ground, number, strategy.value, told)
+        return begun
+
+    async def _session(self, task: Task, ground: Ground, number: int, strategy: str, told: str) -> Taken:
+        return await self._memory.begin(
+            task.record,
+            task.change_id,
+            attempt=task.attempt,
+            candidate=number,
+            strategy=strategy,
+            base_commit=ground.base,
+            model=self._settings.propose_model,
+            told=told,
         )
 
+    async def _drawn(self, task: Task) -> dict[int, SessionRecord]:
+        """The sessions of the attempt by candidate, the last of each; the screening's as _SCREENING."""
+        known = await sessions.of_change(self._db, task.record.agent, task.change_id)
+        # What came before is of an attempt with this number before the eval was reopened.
+        mine = [s for s in known if task.used is None or s.at > task.used]
+        return {_SCREENING if s.strategy == choosing.STRATEGY else s.candidate: s for s in mine}
 
-def _outcome(text: str) -> Written | NoChange:
-    """What an attempt that has ended came to."""
-    said: dict[str, Any] = loads(text)
-    return Written(**said) if "patch" in said else NoChange(**said)
+    async def _with_base(
+        self, repository: Repository, drawn: dict[int, SessionRecord]
+    ) -> dict[int, SessionRecord]:
+        """The sessions, unless the commit that they are made on is gone."""
+        if not drawn or await _has(repository, next(iter(drawn.values())).base_commit):
+            return drawn
+        for session in drawn.values():
+            if session.state is State.OPEN:
+                await self._memory.end(session, {"reason": "its base commit is gone", "usd": 0.0})
+        return {}
+
+
+# Where the session that looks at the candidates stands among them.
+_SCREENING = -1
 
 
 async def _has(repository: Repository, commit: str) -> bool:

@@ -66,7 +66,8 @@ class Evidence:
     `expectations` are the eval's, each as `grade.describe` says it (the end of "the agent …"); `files` are
     the mutable paths with their sizes in bytes, and `about` what their first lines say; `attempts` come in
     the order in which they were made, `lessons` the most telling first. `others` are further runs by what
-    they are ("failing", "healthy"). A trace is None when none is known (any more).
+    they are ("failing", "healthy"). A trace is None when none is known (any more). `approach` is our own
+    text: where to begin.
     """
 
     title: str
@@ -80,6 +81,7 @@ class Evidence:
     about: Mapping[str, str] = field(default_factory=dict[str, str])
     lessons: tuple[str, ...] = ()
     others: tuple[tuple[str, Trace], ...] = ()
+    approach: str = ""
 
     @property
     def runs(self) -> dict[str, Trace]:
@@ -120,6 +122,7 @@ def message(evidence: Evidence, template: str) -> str:
         failing=_run(evidence.failing, "failing run") or "none kept",
         healthy=_run(evidence.healthy, "healthy run") or "none known",
         parting=_parted(evidence.failing, evidence.healthy),
+        approach=evidence.approach.strip() or "Yours to choose.",
         left_out=f"{', '.join(left_out)}: show_more tells them." if left_out else "nothing",
     )
 

@@ -38,11 +38,6 @@ class Memory:
     def __init__(self, db: ClickHouse) -> None:
         self._db = db
 
-    async def of_change(self, agent: str, change_id: str, candidate: int) -> SessionRecord | None:
-        """The session that was begun last for a candidate of a change."""
-        known = await sessions.of_change(self._db, agent, change_id)
-        return next((s for s in reversed(known) if s.candidate == candidate), None)
-
     async def take_up(self, record: SessionRecord) -> Taken:
         """Go on with a session."""
         rows = await sessions.steps(self._db, record)

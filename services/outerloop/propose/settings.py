@@ -14,7 +14,13 @@ class ProposeSettings(ModelSettings):
     propose_attempts: Annotated[
         int, Field(ge=1, description="attempts that did not ship, after which a mode is parked for a person")
     ] = 8
-    propose_usd_per_session: Annotated[float, Field(gt=0, description="what one attempt may cost")] = 2.0
+    propose_candidates: Annotated[
+        int,
+        Field(ge=1, le=8, description="candidates of an attempt, by different strategies; one is proposed"),
+    ] = 1
+    propose_usd_per_session: Annotated[
+        float, Field(gt=0, description="what one attempt may cost, all its candidates together")
+    ] = 2.0
     propose_usd_per_mode: Annotated[
         float, Field(gt=0, description="what all attempts at one eval may cost; then its mode is parked")
     ] = 12.0

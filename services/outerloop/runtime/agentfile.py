@@ -69,13 +69,21 @@ class Changes(Document):
     permissions: bool = False
 
 
+class Knob(Document):
+    """A setting that may be tried without a model: a `key` (dotted) of a YAML or JSON file, and values."""
+
+    path: Annotated[str, Field(min_length=1), AfterValidator(_relative)]
+    key: Annotated[str, Field(min_length=1)]
+    values: Annotated[tuple[str | int | float | bool, ...], Field(min_length=1, max_length=20)]
+
+
 class AgentFile(Document):
     """One agent, as its `outerloop.yaml` describes it.
 
     `depends` says which files an eval may depend on: globs of paths by globs of eval ids. Every eval depends
     on every file until it is declared: see `gate.core.fingerprint`. `review`: a person looks at every
     drafted eval, or (auto) not at those whose proof is whole, on a sign of which a person has accepted an
-    eval before.
+    eval before. `knobs` are settings in mutable files, such as a model or an effort: see `propose.knobs`.
     """
 
     agent: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$")]
@@ -90,6 +98,7 @@ class AgentFile(Document):
     depends: dict[str, Globs] = Field(default_factory=dict)
     changes: Changes = Changes()
     review: Literal["required", "auto"] = "required"
+    knobs: Annotated[tuple[Knob, ...], Field(max_length=12)] = ()
 
     @classmethod
     def parse(cls, text: str, where: str = NAME) -> "AgentFile":

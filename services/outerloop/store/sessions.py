@@ -129,6 +129,18 @@ async def steps(db: ClickHouse, session: SessionRecord) -> list[StepRecord]:
     return [StepRecord(**row | {"state": StepState(row["state"])}) for row in rows]
 
 
+async def strategies(db: ClickHouse, agent: str, eval_id: str, since: datetime) -> list[str]:
+    """The strategies of the sessions for an eval since then, one a session; "" where none was recorded."""
+    rows = await db.query(
+        "SELECT strategy FROM harness_sessions FINAL WHERE agent = {agent:String}"
+        " AND eval_id = {eval:String} AND began_at >= {since:DateTime64(3)} ORDER BY began_at",
+        agent=agent,
+        eval=eval_id,
+        since=since,
+    )
+    return [str(row["strategy"]) for row in rows]
+
+
 async def brief(db: ClickHouse, agent: str, most: int) -> list[dict[str, Any]]:
     """The newest sessions of an agent ("": of all) with what each took."""
     return await db.query(_BRIEF, agent=agent, most=most)

@@ -38,7 +38,9 @@ def fingerprint(
     and the version of grader and judge.
     """
     counts = [(f.path, f.mode, f.sha) for f in files if depends(eval_id, f.path, agentfile)]
-    whole = [_FORMAT, eval_id, content_sha256, sorted(counts), agentfile.model_dump(mode="json"), court]
+    # Which settings propose may try changes no run.
+    terms = agentfile.model_dump(mode="json", exclude={"knobs"})
+    whole = [_FORMAT, eval_id, content_sha256, sorted(counts), terms, court]
     return hashlib.sha256(json.dumps(whole, sort_keys=True).encode()).hexdigest()
 
 
