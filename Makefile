@@ -3,7 +3,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 UV := $(BIN)/uv
 PROTOS := $(shell find proto -name '*.proto')
-EXAMPLES := helpdesk helpdesk_model helpdesk_traffic helpdesk_demo
+EXAMPLES := helpdesk helpdesk_model helpdesk_traffic helpdesk_demo rooms quotes
 
 .PHONY: $(shell sed -n 's/^\([a-z-]*\):.*\#\#.*/\1/p' Makefile)
 .DEFAULT_GOAL := help
@@ -32,7 +32,7 @@ check: setup ## every gate on the code: lint, types, layers, contracts, lock fil
 	$(BIN)/ruff format --check
 	$(BIN)/mypy services tests
 	set -e; for example in $(EXAMPLES); do \
-	  (cd deploy/examples && MYPYPATH=.:../../services:helpdesk:helpdesk_model ../../$(BIN)/mypy --config-file ../../pyproject.toml $$example); \
+	  (cd deploy/examples && MYPYPATH=.:../../services:helpdesk:helpdesk_model:rooms:quotes ../../$(BIN)/mypy --config-file ../../pyproject.toml $$example); \
 	done
 	$(BIN)/lint-imports
 	cd proto && ../$(BIN)/buf lint
@@ -76,6 +76,9 @@ bench-gate: setup ## the gate's statistics beside naive rules (ARGS="--share .05
 
 bench-life: setup ## sixty proposals to the gate, measured (ARGS="--kills 50"; "--proposals 4 --evals 2" is short)
 	PYTHONPATH=tests $(BIN)/python -m bench.life $(ARGS)
+
+bench-propose: setup ## the harness that repairs agents, measured on scripts (ARGS="--agents rooms --kills 2 --sessions 2" is short)
+	PYTHONPATH=tests $(BIN)/python -m bench.propose $(ARGS)
 
 bench-triage: setup ## triage on recorded traces of real agents (ARGS=FOLDER, default ../shared/traces; --short)
 	PYTHONPATH=tests $(BIN)/python -m bench.bench_triage $(ARGS)

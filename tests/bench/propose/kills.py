@@ -8,10 +8,10 @@ import asyncio
 import multiprocessing
 import os
 import random
+import statistics
 import sys
 import time
 import uuid
-from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
@@ -60,7 +60,11 @@ def talkative(request: dict[str, Any], dice: Dice) -> Reply:
 
 @dataclass(frozen=True, slots=True)
 class Tally:
-    """What came of all rounds; everything but `kills`, `calls`, `in_flight` and seconds should be 0."""
+    """What came of all rounds; everything but `kills`, `calls`, `in_flight` and seconds should be 0.
+
+    Seconds of the process that took over: `resume` to its first call of the model (to its end, where none was
+    left to make), `rest` to its end, both from when it was connected.
+    """
 
     kills: int = 0
     lost_sessions: int = 0
@@ -70,6 +74,7 @@ class Tally:
     calls: int = 0
     in_flight: int = 0
     resume_seconds_median: float = 0.0
+    rest_seconds_median: float = 0.0
     undisturbed_seconds: float = 0.0
 
 
@@ -77,26 +82,33 @@ async def kills(settings: Settings, folder: Path, rounds: int, *, seed: int) -> 
     """Play so many rounds; the schema and the topics of `settings` are there."""
     os.environ["PYTHONPATH"] = os.pathsep.join(sys.path)  # all that the fork server goes by
     chance = random.Random(seed)  # noqa: S311 - repeatable moments
-    asked: Counter[str] = Counter()
+    asked: list[float] = []
 
     def model(request: dict[str, Any], dice: Dice) -> Reply:
-        asked["all"] += 1
+        asked.append(time.perf_counter())
         return talkative(request, dice)
 
-    tally, resumed = Tally(), []
+    tally, resumed, rests = Tally(), list[float](), list[float]()
     db = ClickHouse(settings)
     async with serving(model) as api:
         play = _Play(settings, db, folder, api.url)
-        usual = await play.whole(f"agent-{uuid.uuid4().hex[:8]}")
+        began, ended = await play.whole(f"agent-{uuid.uuid4().hex[:8]}")
+        usual = ended - began
         patch = play.patch
         for _ in range(rounds):
             agent = f"agent-{uuid.uuid4().hex[:8]}"
-            before = asked["all"]
-            resumed.append(await play.whole(agent, kill_after=chance.uniform(0, usual)))
-            tally = await play.counted(tally, agent, asked["all"] - before, patch)
+            before = len(asked)
+            began, ended = await play.whole(agent, kill_after=chance.uniform(0, usual))
+            resumed.append(next((at for at in asked[before:] if at > began), ended) - began)
+            rests.append(ended - began)
+            tally = await play.counted(tally, agent, len(asked) - before, patch)
     await db.close()
-    middle = sorted(resumed)[len(resumed) // 2] if resumed else 0.0
-    return replace(tally, resume_seconds_median=round(middle, 3), undisturbed_seconds=round(usual, 3))
+    return replace(
+        tally,
+        resume_seconds_median=round(statistics.median(resumed), 3),
+        rest_seconds_median=round(statistics.median(rests), 3),
+        undisturbed_seconds=round(usual, 3),
+    )
 
 
 class _Play:
@@ -109,8 +121,8 @@ class _Play:
         self._model_url = model_url
         self.patch = ""
 
-    async def whole(self, agent: str, kill_after: float | None = None) -> float:
-        """An eval, from its acceptance to its change; seconds that the last worker took for it."""
+    async def whole(self, agent: str, kill_after: float | None = None) -> tuple[float, float]:
+        """An eval, from its acceptance to its change; when the last worker began on it and ended it."""
         remote = self._folder / agent
         terms = f"agent: {agent}\nrun: [python]\nmutable: [prompts/**, tools/*.yaml]\n".encode()
         await agent_repository(remote, AGENT | {"outerloop.yaml": terms})
@@ -121,9 +133,9 @@ class _Play:
         async with self._working(agent, remote) as said:
             began = time.perf_counter()
             assert await asyncio.to_thread(said.recv) == "done"
-            took = time.perf_counter() - began
+            ended = time.perf_counter()
         self.patch = "".join(change.patch for change in await changes.of_agent(self._db, agent))
-        return took
+        return began, ended
 
     async def counted(self, tally: Tally, agent: str, calls: int, patch: str) -> Tally:
         """The tally with what came of one round."""

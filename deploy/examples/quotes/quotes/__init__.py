@@ -1,0 +1,1 @@
+"""A sales assistant on pydantic-ai."""

@@ -1,0 +1,1 @@
+"""Checks of quotes that must simply pass."""

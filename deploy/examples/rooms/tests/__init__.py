@@ -1,0 +1,1 @@
+"""Checks of rooms that must simply pass."""
