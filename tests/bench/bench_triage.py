@@ -25,7 +25,7 @@ from outerloop.cli import data
 from outerloop.trace.model import Trace
 from outerloop.trace.otlp import decode_traces, spans_of
 from outerloop.triage.core.detector import Detector
-from outerloop.triage.core.features import Seen, seen_of
+from outerloop.triage.core.features import Seen, read
 from outerloop.triage.core.grouping import group_of
 from outerloop.triage.core.taught import Example
 from outerloop.triage.core.transcript import transcript_of
@@ -62,7 +62,7 @@ class Pile:
 
 
 def pile(folder: Path, names: Sequence[str]) -> Pile:
-    """The traces of these files; `seconds` is the time to read transcripts and features, not to decode."""
+    """The traces of these files; `seconds` of a core took to read them, not to decode."""
     traces: list[Trace] = []
     labels: dict[str, dict[str, Any]] = {}
     for name in names:
@@ -70,9 +70,9 @@ def pile(folder: Path, names: Sequence[str]) -> Pile:
         traces += [Trace.of(spans_of(decode_traces(r))) for r in data.records(file, data.read(file))]
         for line in (folder / f"{name}.labels.jsonl").read_text("utf-8").splitlines():
             labels[json.loads(line)["trace_id"]] = json.loads(line)
-    began = time.perf_counter()
-    runs = [seen_of(transcript_of(trace)) for trace in traces]
-    return Pile(traces, runs, [labels[t.trace_id] for t in traces], time.perf_counter() - began)
+    began = time.process_time()
+    runs = [read(trace).run for trace in traces]
+    return Pile(traces, runs, [labels[t.trace_id] for t in traces], time.process_time() - began)
 
 
 def detector(of: Pile, known: Sequence[int] = ()) -> Detector:
@@ -131,7 +131,6 @@ def told(of: Pile, seeds: Sequence[int]) -> dict[str, Any]:
     def mean(of_each: Sequence[float]) -> float:
         return round(float(np.mean(of_each)), 3)
 
-    rules = np.array(detector(of).scores(of.runs))
     return {
         "traces": len(of.runs),
         "failed": int(of.bad.sum()),
@@ -141,11 +140,21 @@ def told(of: Pile, seeds: Sequence[int]) -> dict[str, Any]:
         "auc_within_model_baseline": mean([within(of, p) for _, _, p in folds]),
         "auc_50_labels": mean([few(of, 50, seed) for seed in seeds]),
         "auc_100_labels": mean([few(of, 100, seed) for seed in seeds]),
-        "auc_no_labels": round(float(roc_auc_score(of.bad, rules)), 3),
         "precision_top_fifth": mean([top(of, s) for s, _, _ in folds]),
         "precision_top_fifth_baseline": mean([top(of, p) for _, _, p in folds]),
         "precision_called": mean([of.bad[f].mean() for _, f, _ in folds if f.any()]),
         "share_called": mean([f.mean() for _, f, _ in folds]),
+    }
+
+
+def transferred(of: Pile) -> dict[str, Any]:
+    """What is known of an agent that nobody has said anything of: rules alone, without a label of anyone."""
+    found = detector(of).judge_all(of.traces)
+    called = np.array([j.failed for j in found])
+    return {
+        "auc_no_labels": round(float(roc_auc_score(of.bad, [j.score for j in found])), 3),
+        "precision_called_no_labels": round(float(of.bad[called].mean()), 3) if called.any() else None,
+        "share_called_no_labels": round(float(called.mean()), 3),
     }
 
 
@@ -177,20 +186,21 @@ def measured(folder: Path, seeds: Sequence[int], *, short: bool = False) -> dict
     """All figures; `short`: of the office assistant only what costs no folds."""
     airline, office = pile(folder, AIRLINE), pile(folder, OFFICE)
     trusted = airline.some([not label.get("label_suspect") for label in airline.labels])
-    began = time.perf_counter()
+    began = time.process_time()
     made = detector(airline, range(len(airline.runs)))
     assert made.taught.ready
-    taught = time.perf_counter()
+    taught = time.process_time()
     made.judge_all(airline.traces)
-    ended = time.perf_counter()
+    ended = time.process_time()
     return {
+        "transfer": {"airline": transferred(airline), "office": transferred(office)},
         "airline": told(airline, seeds) | grouped(airline),
         "airline_without_suspect_labels": told(trusted, seeds) if not short else None,
         "office": ({} if short else told(office, seeds)) | grouped(office) | hijacked(office),
         "seeds": list(seeds),
-        "read_traces_per_second": round(len(airline.runs) / airline.seconds),
-        "judged_traces_per_second": round(len(airline.runs) / (ended - taught)),
-        "taught_seconds": round(taught - began, 2),
+        "read_traces_per_core_second": round(len(airline.runs) / airline.seconds),
+        "judged_traces_per_core_second": round(len(airline.runs) / (ended - taught)),
+        "taught_core_seconds": round(taught - began, 2),
         "decoding_included": False,
     }
 

@@ -6,7 +6,8 @@ import pytest
 
 from conversations import SHAPES, Line, Shape, agent, conversation, user
 from outerloop.trace.model import Span, Trace
-from outerloop.triage.core.signals import HINTS, RULES, hints_of, rules_of
+from outerloop.trace.signal import Signal
+from outerloop.triage.core.signals import HINTS, RULES, signs_of
 from outerloop.triage.core.transcript import transcript_of
 from samples import Call
 
@@ -46,16 +47,19 @@ TELLING: dict[str, tuple[Line, ...]] = {
 
 
 def kinds(trace: Trace) -> set[str]:
-    seen = transcript_of(trace)
-    return {sign.kind for sign in (*rules_of(seen), *hints_of(seen))}
+    return {sign.kind for sign in every(trace)}
+
+
+def every(trace: Trace) -> tuple[Signal, ...]:
+    found = signs_of(transcript_of(trace))
+    return (*found.rules, *found.hints)
 
 
 @pytest.mark.parametrize("shape", SHAPES)
 @pytest.mark.parametrize("kind", TELLING)
 def test_a_sign_is_found_in_every_shape(kind: str, shape: Shape) -> None:
     trace = conversation(1, *TELLING[kind], shape=shape)
-    seen = transcript_of(trace)
-    found = [sign for sign in (*rules_of(seen), *hints_of(seen)) if sign.kind == kind]
+    found = [sign for sign in every(trace) if sign.kind == kind]
     assert len(found) == 1
     assert found[0].span_id in {span.span_id for span in trace.spans}
     assert found[0].detail
@@ -138,9 +142,7 @@ def test_a_call_is_held_to_its_schema(arguments: dict[str, object], wrong: str) 
         tool="get",
         arguments=json.dumps(arguments),
     )
-    found = [
-        s.detail for s in hints_of(transcript_of(Trace.of([root, call]))) if s.kind == "schema_violation"
-    ]
+    found = [s.detail for s in every(Trace.of([root, call])) if s.kind == "schema_violation"]
     assert found == ([wrong] if wrong else [])
 
 

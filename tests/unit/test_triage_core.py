@@ -6,11 +6,10 @@ from conversations import agent, conversation, user
 from outerloop.trace.evaluation import evaluations_of
 from outerloop.trace.model import Trace
 from outerloop.triage.core.detector import Detector
-from outerloop.triage.core.features import seen_of
+from outerloop.triage.core.features import read
 from outerloop.triage.core.grouping import group_of
 from outerloop.triage.core.signals import DETECTOR
 from outerloop.triage.core.taught import Example
-from outerloop.triage.core.transcript import transcript_of
 from samples import Call, evaluation
 
 THINGS = ["a lamp", "two chairs", "the blue rug", "a desk", "my kettle", "an oven", "one shelf", "a bench"]
@@ -49,7 +48,7 @@ def _refund(number: int, paid: int, refunded: int, closing: str) -> Trace:
 
 
 def example(trace: Trace, *, failed: bool) -> Example:
-    return Example(seen_of(transcript_of(trace)), failed)
+    return Example(read(trace).run, failed)
 
 
 @pytest.fixture(scope="module")

@@ -15,12 +15,11 @@ import numpy as np
 from outerloop.trace.evaluation import Evaluation
 from outerloop.trace.model import Trace
 from outerloop.trace.signal import Signal
-from outerloop.triage.core.features import Seen, seen_of
+from outerloop.triage.core.features import Read, Seen, read
 from outerloop.triage.core.outcome import outcome_sign
 from outerloop.triage.core.peers import Peers
-from outerloop.triage.core.signals import DETECTOR, RULE_KINDS, hints_of, rules_of, said_of
+from outerloop.triage.core.signals import DETECTOR, RULE_KINDS, said_of
 from outerloop.triage.core.taught import Example, Taught, priors_of
-from outerloop.triage.core.transcript import Transcript, transcript_of
 
 MEMORY = 2000
 Basis = Literal["rules", "learned", "evaluation"]
@@ -72,7 +71,7 @@ class Detector:
 
     def remember(self, traces: Iterable[Trace]) -> None:
         """Runs that others may be compared with; the oldest are forgotten."""
-        self.keep(seen_of(transcript_of(trace)) for trace in traces)
+        self.keep(read(trace).run for trace in traces)
 
     def keep(self, runs: Iterable[Seen]) -> None:
         """As remember, of what was made of the traces already."""
@@ -96,12 +95,16 @@ class Detector:
         self, traces: Sequence[Trace], said: Mapping[str, Sequence[Evaluation]] | None = None
     ) -> list[Judgement]:
         """What is thought of each trace, with what evaluators `said` of it by trace id."""
-        read = [transcript_of(trace) for trace in traces]
-        runs = [seen_of(seen) for seen in read]
-        scores = self.scores(runs)
+        return self.judge_read([read(trace) for trace in traces], said)
+
+    def judge_read(
+        self, reads: Sequence[Read], said: Mapping[str, Sequence[Evaluation]] | None = None
+    ) -> list[Judgement]:
+        """As judge_all, of traces that were read already."""
+        scores = self.scores([each.run for each in reads])
         return [
-            self._judgement(seen, run, score, (said or {}).get(run.trace_id, ()))
-            for seen, run, score in zip(read, runs, scores, strict=True)
+            self._judgement(each, score, (said or {}).get(each.run.trace_id, ()))
+            for each, score in zip(reads, scores, strict=True)
         ]
 
     def scores(self, runs: Sequence[Seen]) -> list[float]:
@@ -137,17 +140,16 @@ class Detector:
             self._peers = Peers(list(self._seen.values()))
         return self._peers.compared(runs)
 
-    def _judgement(self, seen: Transcript, run: Seen, score: float, said: Sequence[Evaluation]) -> Judgement:
-        taught = self.taught
-        rules = rules_of(seen)
+    def _judgement(self, what: Read, score: float, said: Sequence[Evaluation]) -> Judgement:
+        taught, rules = self.taught, what.signs.rules
         deciding = [sign for sign in rules if sign.kind in taught.deciding]
         bad = list(said_of(said))
         failed = bool(deciding or bad) or score >= taught.threshold
-        names = [*deciding[:1], *bad, *deciding[1:]] or [outcome_sign(seen)]
-        rest = [sign for sign in (*rules, *hints_of(seen)) if sign not in names]
+        names = [*deciding[:1], *bad, *deciding[1:]] or [outcome_sign(what.transcript)]
+        rest = [sign for sign in (*rules, *what.signs.hints) if sign not in names]
         basis: Basis = "evaluation" if bad and not deciding else "learned" if taught.ready else "rules"
         return Judgement(
-            trace_id=run.trace_id,
+            trace_id=what.run.trace_id,
             score=max(score, taught.certain) if deciding or bad else score,
             failed=failed,
             signals=(*names, *rest),

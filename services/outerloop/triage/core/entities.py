@@ -26,14 +26,18 @@ def entities(text: str) -> frozenset[str]:
     apart = _APART_JSON if text.lstrip()[:1] in {"{", "["} else _APART
     found: set[str] = set()
     for token in set(text.encode("utf-8", "replace").translate(apart).split()):
-        if token.isalpha():
-            continue
-        word = token.decode().strip(_TRIM)
-        if "," in word and not _THOUSANDS.fullmatch(word):
-            found.update(filter(_is_one, (_number(part.strip(_TRIM)) for part in word.split(","))))
-        elif _is_one(word):
-            found.add(_number(word))
+        if not token.isalpha():
+            found.update(_named(token))
     return frozenset(found)
+
+
+# The same ids and amounts come again and again: in every step of a trace, and in many of an agent's.
+@lru_cache(maxsize=2**16)
+def _named(token: bytes) -> tuple[str, ...]:
+    word = token.decode().strip(_TRIM)
+    if "," in word and not _THOUSANDS.fullmatch(word):
+        return tuple(filter(_is_one, (_number(part.strip(_TRIM)) for part in word.split(","))))
+    return (_number(word),) if _is_one(word) else ()
 
 
 # What an agent was told once, it was told in every trace.
@@ -46,10 +50,12 @@ def _is_one(word: str) -> bool:
 
 def leaves(value: Any, name: str = "", levels: int = _LEVELS) -> Iterator[tuple[str, str]]:
     """Every value of an argument object, however deep, with the name that it stands under."""
-    if levels and isinstance(value, Mapping):
+    if isinstance(value, str):
+        yield name, value
+    elif levels and isinstance(value, Mapping):
         for key, inner in value.items():
             yield from leaves(inner, str(key), levels - 1)
-    elif levels and isinstance(value, Sequence) and not isinstance(value, str):
+    elif levels and isinstance(value, Sequence):
         for inner in value:
             yield from leaves(inner, name, levels - 1)
     elif value is not None:

@@ -3,21 +3,24 @@
 import re
 import zlib
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import lru_cache
 from itertools import pairwise
 from math import expm1, log1p
 
 from outerloop.trace.acts import Act, act_of
+from outerloop.trace.model import Trace
 from outerloop.triage.core.entities import entities_of_rules
 from outerloop.triage.core.outcome import Outcome, outcome_of
-from outerloop.triage.core.signals import hints_of, rules_of
+from outerloop.triage.core.signals import Signs, signs_of
 from outerloop.triage.core.signs.ending import REFUSES
 from outerloop.triage.core.signs.making import arguments, failed
 from outerloop.triage.core.signs.people import AGREES
-from outerloop.triage.core.transcript import Transcript
+from outerloop.triage.core.transcript import Transcript, transcript_of
 
 BUCKETS = 2**18
+_MIX = 0x9E3779B1  # odd and large: neighbours land far from each other
 _SIGN = "sign."
 _WORD = re.compile(r"\w[\w@.-]*\w")
 _NUMBERED = re.compile(r"\S*\d\S*")
@@ -50,8 +53,23 @@ class Seen:
     tools: tuple[int, ...]
 
 
-def seen_of(seen: Transcript) -> Seen:
-    """The features of a trace."""
+@dataclass(frozen=True, slots=True)
+class Read:
+    """A trace that was read: what happened in it, the signs in that, and what is kept of it."""
+
+    transcript: Transcript
+    signs: Signs
+    run: Seen
+
+
+def read(trace: Trace) -> Read:
+    """Read a trace. Everything that looks at its text is done here, once."""
+    transcript = transcript_of(trace)
+    signs = signs_of(transcript)
+    return Read(transcript, signs, _seen(transcript, signs))
+
+
+def _seen(seen: Transcript, signs: Signs) -> Seen:
     outcome = outcome_of(seen)
     user, said = " ".join(t for _, t in seen.user), " ".join(t for _, t in seen.said)
     closing = seen.said[-1][1] if seen.said else ""
@@ -59,9 +77,9 @@ def seen_of(seen: Transcript) -> Seen:
     return Seen(
         trace_id=seen.trace.trace_id,
         session_id=seen.trace.root.session_id,
-        figures=figures_of(seen, outcome),
-        said=hashed(_pairs(_words(_NUMBERED.sub("#", said)))),
-        closing=hashed(_pairs(_words(_NUMBERED.sub("#", closing)))),
+        figures=_figures(seen, outcome, signs),
+        said=_with_pairs(hashed(_words(_NUMBERED.sub("#", said)))),
+        closing=_with_pairs(hashed(_words(_NUMBERED.sub("#", closing)))),
         wish=hashed(_words(user)),
         effects=frozenset(hashed(outcome.effects)),
         tools=hashed(done),
@@ -76,14 +94,23 @@ def signs_in(run: Seen) -> Counter[str]:
 
 def hashed(words: Iterable[str]) -> tuple[int, ...]:
     """Words as numbers, the same in every process."""
-    return tuple(zlib.crc32(word.encode("utf-8", "replace")) % BUCKETS for word in words)
+    return tuple(map(_bucket, words))
 
 
-def figures_of(seen: Transcript, outcome: Outcome) -> dict[str, float]:
-    """Everything about a trace that can be counted, by name."""
+@lru_cache(maxsize=2**16)
+def _bucket(word: str) -> int:
+    return zlib.crc32(word.encode("utf-8", "replace")) % BUCKETS
+
+
+def _with_pairs(words: tuple[int, ...]) -> tuple[int, ...]:
+    """Hashed words, and every two that stand side by side as one more."""
+    return words + tuple([(one * _MIX + other) % BUCKETS for one, other in pairwise(words)])
+
+
+def _figures(seen: Transcript, outcome: Outcome, signs: Signs) -> dict[str, float]:
     figures = {**_counts(seen, outcome), **_talk(seen), **_changes(seen, outcome), **_usage(seen)}
-    signs = Counter(sign.kind for sign in (*rules_of(seen), *hints_of(seen)))
-    figures.update({f"{_SIGN}{kind}": log1p(n) for kind, n in signs.items()})
+    kinds = Counter(sign.kind for sign in (*signs.rules, *signs.hints))
+    figures.update({f"{_SIGN}{kind}": log1p(n) for kind, n in kinds.items()})
     return figures
 
 
@@ -173,9 +200,5 @@ def _usage(seen: Transcript) -> dict[str, float]:
 
 
 def _words(text: str) -> list[str]:
-    return [word.lower() for word in _WORD.findall(text)]
-
-
-def _pairs(words: list[str]) -> Iterator[str]:
-    yield from words
-    yield from (f"{one} {other}" for one, other in pairwise(words))
+    words: list[str] = _WORD.findall(text.lower())
+    return words

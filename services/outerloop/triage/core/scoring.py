@@ -7,10 +7,9 @@ from typing import Any
 
 from outerloop.trace.model import Trace
 from outerloop.triage.core.detector import Detector, Judgement
-from outerloop.triage.core.features import seen_of
+from outerloop.triage.core.features import read
 from outerloop.triage.core.grouping import Group, group_of
 from outerloop.triage.core.taught import Example
-from outerloop.triage.core.transcript import transcript_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,9 +44,10 @@ def scored(traces: Sequence[Trace], bad: Mapping[str, bool]) -> list[Scored]:
     found: dict[str, Scored] = {}
     for agent, pile in piles.items():
         detector = Detector(agent)
-        detector.remember(pile)
-        labelled = [trace for trace in pile if trace.trace_id in bad]
-        detector.learn(Example(seen_of(transcript_of(t)), bad[t.trace_id]) for t in labelled)
-        for judgement in detector.judge_all(pile):
+        reads = [read(trace) for trace in pile]
+        runs = [each.run for each in reads]
+        detector.keep(runs)
+        detector.learn(Example(run, bad[run.trace_id]) for run in runs if run.trace_id in bad)
+        for judgement in detector.judge_read(reads):
             found[judgement.trace_id] = Scored(judgement, group_of(agent, judgement.signals[0]))
     return [found[trace.trace_id] for trace in traces]

@@ -5,7 +5,8 @@ they tell a person where to look and are what a detector learns from, and mean n
 what is a bad sign in one agent is the normal way of another.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Container, Iterator, Sequence
+from dataclasses import dataclass
 
 from outerloop.trace.evaluation import Evaluation
 from outerloop.trace.model import Trace
@@ -19,10 +20,10 @@ __all__ = [
     "DETECTOR",
     "RULES",
     "RULE_KINDS",
-    "hints_of",
-    "rules_of",
+    "Signs",
     "said_of",
     "signals_of",
+    "signs_of",
 ]
 
 # Named in every verdict, so that two detectors can be told apart. Raise it with any change of a rule.
@@ -56,20 +57,26 @@ HINTS: tuple[Sign, ...] = (
 )
 
 
+@dataclass(frozen=True, slots=True)
+class Signs:
+    """The signs of a trace: of `rules` that decide alone, and `hints`, which decide nothing alone."""
+
+    rules: tuple[Signal, ...]
+    hints: tuple[Signal, ...]
+
+
 def signals_of(trace: Trace, evaluations: Sequence[Evaluation]) -> tuple[Signal, ...]:
     """Every sign that decides alone, the most telling first. None: as far as rules can say, all is well."""
-    found = rules_of(transcript_of(trace))
+    found = signs_of(transcript_of(trace)).rules
     return (*found[:1], *said_of(evaluations), *found[1:])
 
 
-def rules_of(seen: Transcript) -> tuple[Signal, ...]:
-    """What the rules say that decide alone."""
-    return _found(RULES, seen)
-
-
-def hints_of(seen: Transcript) -> tuple[Signal, ...]:
-    """What decides nothing alone."""
-    return _found(HINTS, seen)
+def signs_of(seen: Transcript) -> Signs:
+    """Every sign in a trace; the most telling first."""
+    own = {span.span_id for span in seen.trace.spans}
+    # What an earlier trace of the session did is that trace's failure.
+    own -= {s.span_id for s in seen.steps if not s.own} - {s.span_id for s in seen.steps if s.own}
+    return Signs(_found(RULES, seen, own), _found(HINTS, seen, own))
 
 
 def said_of(evaluations: Sequence[Evaluation]) -> Iterator[Signal]:
@@ -80,8 +87,5 @@ def said_of(evaluations: Sequence[Evaluation]) -> Iterator[Signal]:
             yield signal("evaluation", evaluation.name or evaluation.source, detail, evaluation.span_id)
 
 
-def _found(signs: Sequence[Sign], seen: Transcript) -> tuple[Signal, ...]:
-    own = {span.span_id for span in seen.trace.spans}
-    # What an earlier trace of the session did is that trace's failure.
-    remembered = {s.span_id for s in seen.steps if not s.own} - {s.span_id for s in seen.steps if s.own}
-    return tuple(s for sign in signs for s in sign(seen) if s.span_id in own and s.span_id not in remembered)
+def _found(signs: Sequence[Sign], seen: Transcript, own: Container[str]) -> tuple[Signal, ...]:
+    return tuple(s for sign in signs for s in sign(seen) if s.span_id in own)

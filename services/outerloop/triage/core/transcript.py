@@ -9,7 +9,7 @@ import re
 from collections import defaultdict, deque
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import Any, Literal
 
 from outerloop.trace.model import Span, ToolCall, Trace, text_of
@@ -116,7 +116,7 @@ def _history(calls: Sequence[Span]) -> list[_Message]:
     return known
 
 
-def _extend(known: list[_Message], heard: list[_Message]) -> None:
+def _extend(known: list[_Message], heard: Sequence[_Message]) -> None:
     if heard[: len(known)] == known:
         known.extend(heard[len(known) :])
         return
@@ -127,7 +127,7 @@ def _extend(known: list[_Message], heard: list[_Message]) -> None:
     known.extend(heard[common:])
 
 
-def _said(span: Span) -> list[_Message]:
+def _said(span: Span) -> Sequence[_Message]:
     if span.output:
         return _parsed(span.output, "assistant")
     return _flat(span, "output_messages", "completion")
@@ -137,7 +137,9 @@ def _messages_of(heard: str, said: str) -> list[_Message]:
     return [*_parsed(heard, "user"), *_parsed(said, "assistant")]
 
 
-def _parsed(text: str, role: str) -> list[_Message]:
+# What a call said is asked for twice: for the history, and to find its span again.
+@lru_cache(maxsize=128)
+def _parsed(text: str, role: str) -> Sequence[_Message]:
     try:
         value = json.loads(text) if text else []
     except (ValueError, RecursionError):

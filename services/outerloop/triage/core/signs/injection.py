@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 
 from outerloop.trace.acts import act_of, verb, words_of
 from outerloop.trace.model import ToolCall
@@ -64,8 +65,14 @@ def orders(seen: Transcript) -> list[Orders]:
     ]
 
 
-def _passages(text: str) -> Iterator[tuple[str, int]]:
+# Two signs ask for the same results, and some tools always answer the same.
+@lru_cache(maxsize=512)
+def _passages(text: str) -> tuple[tuple[str, int], ...]:
     """The passages of a text that give orders, with the number of different phrases that sound so."""
+    return tuple(_clusters(text))
+
+
+def _clusters(text: str) -> Iterator[tuple[str, int]]:
     cluster: list[tuple[int, int]] = []
     plain = text.lower()
     for begin, end in [*sorted(_hits(plain)), (len(text) + _APART + 1, 0)]:
