@@ -80,7 +80,8 @@ def test_labels_teach_what_no_rule_sees(taught: Detector) -> None:
     assert found[1].learned_from == 60
     assert found[1].precision is not None
     assert found[1].precision >= 0.9
-    assert found[1].detector == f"{DETECTOR}+labels/60"
+    assert found[1].detector == taught.version
+    assert taught.version.startswith(f"{DETECTOR}+60labels/")
     assert (found[1].signals[0].kind, found[1].signals[0].subject) == ("wrong_write", "refund")
 
 

@@ -5,9 +5,11 @@ alone, and the judgement says so. Nothing in it depends on the order in which ru
 which runs it still remembers.
 """
 
+import hashlib
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
+from functools import cached_property
 from typing import Any, Literal
 
 import numpy as np
@@ -59,8 +61,20 @@ class Detector:
 
     @property
     def name(self) -> str:
-        """Which detector this is, for the verdict: its rules, and how much it has learned from."""
-        return f"{DETECTOR}+labels/{len(self._examples)}" if self.taught.ready else DETECTOR
+        """Which detector this is, for the verdict: the rules, or what was learned beside them."""
+        return self.version if self.taught.changes_verdicts else DETECTOR
+
+    @cached_property
+    def version(self) -> str:
+        """What it has seen: its rules, how many labels, and a hash over those and the runs it remembers."""
+        told = [*sorted(self._seen), *(f"{i} {self._examples[i].failed:d}" for i in sorted(self._examples))]
+        seen = hashlib.sha256("\n".join(told).encode()).hexdigest()[:8]
+        return f"{DETECTOR}+{len(self._examples)}labels/{seen}"
+
+    @property
+    def examples(self) -> Mapping[str, Example]:
+        """What it has learned from, by trace."""
+        return self._examples
 
     @property
     def taught(self) -> Taught:
@@ -77,15 +91,17 @@ class Detector:
         """As remember, of what was made of the traces already."""
         for run in runs:
             self._seen.pop(run.trace_id, None)
-            self._seen[run.trace_id] = run
+            # Nothing is compared by what was said, and that is most of a run.
+            self._seen[run.trace_id] = replace(run, said=(), closing=())
         for trace_id in list(self._seen)[: -self._memory]:
             del self._seen[trace_id]
-        self._peers = self._taught = None
+        self._changed()
+        self._peers = None
 
     def learn(self, examples: Iterable[Example]) -> None:
         """What runs really were; a later word on the same run replaces the earlier."""
         self._examples.update({example.run.trace_id: example for example in examples})
-        self._taught = None
+        self._changed()
 
     def judge(self, trace: Trace, said: Sequence[Evaluation] = ()) -> Judgement:
         """One trace; see judge_all."""
@@ -135,6 +151,10 @@ class Detector:
         detector.learn(Example(unpacked(e["run"]), e["failed"], e["cause"]) for e in state["examples"])
         return detector
 
+    def _changed(self) -> None:
+        self._taught = None
+        self.__dict__.pop("version", None)
+
     def _compared(self, runs: Sequence[Seen]) -> "np.ndarray[Any, np.dtype[np.float64]]":
         if self._peers is None:
             self._peers = Peers(list(self._seen.values()))
@@ -157,7 +177,7 @@ class Detector:
             basis=basis,
             detector=self.name,
             learned_from=len(self._examples),
-            precision=taught.precision,
+            precision=taught.measured.precision,
         )
 
 

@@ -106,10 +106,9 @@ class _Words:
         return sparse.diags(1 / np.where(length > 0, length, 1)) @ found
 
 
-def left_out(known: Sample, bad: Ints, groups: Sequence[str]) -> Floats:
-    """The odds of each known trace by an ensemble that saw neither it nor others of its group."""
+def left_out(known: Sample, bad: Ints, folds: Ints) -> Floats:
+    """The odds of each known trace by an ensemble that saw nothing of its fold."""
     odds = np.zeros(len(bad))
-    folds = _folds(bad, groups)
     for fold in range(FOLDS):
         test, train = np.flatnonzero(folds == fold), np.flatnonzero(folds != fold)
         if test.size and 0 < bad[train].sum() < train.size:
@@ -117,7 +116,7 @@ def left_out(known: Sample, bad: Ints, groups: Sequence[str]) -> Floats:
     return odds
 
 
-def _folds(bad: Ints, groups: Sequence[str]) -> Ints:
+def folds_of(bad: Ints, groups: Sequence[str]) -> Ints:
     """A fold for each trace; a group stays together, and folds have about as many bad ones each."""
     sizes: Counter[str] = Counter()
     worst: Counter[str] = Counter()

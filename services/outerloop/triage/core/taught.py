@@ -3,13 +3,15 @@
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from itertools import compress
 
 import numpy as np
 from numpy.typing import NDArray
 from sklearn.linear_model import LogisticRegression
 
 from outerloop.triage.core.features import Seen, signs_in
-from outerloop.triage.core.learned import Ensemble, Floats, left_out, sample_of
+from outerloop.triage.core.learned import FOLDS, Ensemble, Floats, Ints, folds_of, left_out, sample_of
+from outerloop.triage.core.measuring import LEAST_CALLED, Measured
 from outerloop.triage.core.peers import NAMES
 from outerloop.triage.core.prior import UNDECIDED, prior
 from outerloop.triage.core.signals import RULE_KINDS
@@ -18,11 +20,12 @@ from outerloop.triage.core.signals import RULE_KINDS
 LEAST_OF_EACH = 8
 # A trace is called a failure when, of left-out ones with a score like its own or higher, so many were.
 PRECISION = 0.9
-_LEAST_CALLED = 8
 # A rule that was wrong so often on this agent decides nothing there any more.
 _RULE_LABELS, _RULE_PRECISION = 5, 0.6
 _PRIOR_WEIGHT = 0.5
 _NEVER = 1.01
+_HALF = 0.5
+Bools = NDArray[np.bool_]
 _SURE = 0.001
 _WISH = 12  # words of the first message
 
@@ -38,11 +41,15 @@ class Example:
 
 @dataclass(frozen=True)
 class Taught:
-    """`deciding`: the rules that decide; `threshold`: the score from which on a trace is called a failure."""
+    """`deciding`: the rules that decide; `threshold`: the score from which on a trace is called a failure.
+
+    `measured`: its calls on labelled traces, each by what others taught; `rules`: all rules' calls on the same.
+    """
 
     deciding: frozenset[str] = RULE_KINDS
     threshold: float = _NEVER
-    precision: float | None = None
+    measured: Measured = Measured()
+    rules: Measured = Measured()
     certain: float = UNDECIDED
     names: tuple[str, ...] = ()
     ensemble: Ensemble | None = None
@@ -53,25 +60,41 @@ class Taught:
         """Whether there were labels enough."""
         return self.ensemble is not None
 
+    @property
+    def changes_verdicts(self) -> bool:
+        """Whether what was learned makes failures of other traces than all rules do."""
+        return self.ready or self.deciding != RULE_KINDS
+
     @classmethod
     def of(cls, examples: Sequence[Example], compared: Callable[[Sequence[Seen]], Floats]) -> "Taught":
         """What these examples teach; `compared` says how runs differ from their peers."""
         ordered = sorted(examples, key=lambda e: e.run.trace_id)
         deciding = _deciding(ordered)
         bad = np.array([e.failed for e in ordered], dtype=np.int64)
-        if min(bad.sum(), len(bad) - bad.sum()) < LEAST_OF_EACH:
-            return cls(deciding)
         runs = [e.run for e in ordered]
+        rules = _calls_of(ordered, RULE_KINDS)
+        folds = folds_of(bad, [_wish(run) for run in runs])
+        if min(bad.sum(), len(bad) - bad.sum()) < LEAST_OF_EACH:
+            called = _nested(ordered, None, folds)
+            return cls(deciding, measured=_measured(called, bad), rules=_measured(rules, bad))
         names = tuple(sorted({name for run in runs for name in run.figures}))
         peers = compared(runs)
         odds = _logit(priors_of(runs, peers, deciding))
         known = sample_of(runs, names, np.hstack([peers, odds]))
-        held = left_out(known, bad, [_wish(run) for run in runs]) + _PRIOR_WEIGHT * odds[:, 0]
+        held = left_out(known, bad, folds) + _PRIOR_WEIGHT * odds[:, 0]
         scale = LogisticRegression(C=1.0).fit(held.reshape(-1, 1), bad)
         shares = scale.predict_proba(held.reshape(-1, 1))[:, 1]
-        threshold, precision = _threshold(shares, bad)
-        certain = min(threshold, float(np.quantile(shares, 0.8)))
-        return cls(deciding, threshold, precision, certain, names, Ensemble(known, bad), scale)
+        threshold = _threshold(shares, bad)
+        return cls(
+            deciding,
+            threshold,
+            _measured(_nested(ordered, shares, folds), bad),
+            _measured(rules, bad),
+            min(threshold, float(np.quantile(shares, 0.8))),
+            names,
+            Ensemble(known, bad),
+            scale,
+        )
 
     def scores(self, runs: Sequence[Seen], peers: Floats, priors: Sequence[float]) -> Floats:
         """The score of each run: what was learned where it was, else what is thought before."""
@@ -112,15 +135,40 @@ def _deciding(examples: Sequence[Example]) -> frozenset[str]:
     )
 
 
-def _threshold(shares: Floats, bad: NDArray[np.int64]) -> tuple[float, float | None]:
-    """The lowest score from which on PRECISION of the runs were bad, and their share; (_NEVER, None)."""
+def _threshold(shares: Floats, bad: Ints) -> float:
+    """The lowest score from which on PRECISION of the runs were bad; _NEVER where there is none.
+
+    Never below a half: many sure ones above it would make failures of what is probably none.
+    """
     order = np.argsort(-shares, kind="stable")
     right = np.cumsum(bad[order]) / np.arange(1, len(bad) + 1)
-    good = np.flatnonzero(right[_LEAST_CALLED - 1 :] >= PRECISION)
-    if not good.size:
-        return _NEVER, None
-    at = int(good[-1]) + _LEAST_CALLED - 1
-    return float(shares[order[at]]), float(right[at])
+    good = np.flatnonzero(right[LEAST_CALLED - 1 :] >= PRECISION)
+    return max(_HALF, float(shares[order[int(good[-1]) + LEAST_CALLED - 1]])) if good.size else _NEVER
+
+
+def _nested(examples: Sequence[Example], shares: Floats | None, folds: Ints) -> Bools:
+    """Which would be called failures, where each fold's rules and threshold come from the others alone.
+
+    `shares` are scores of left-out traces, None: rules alone decide. A threshold that was chosen on the
+    traces that it is measured on would look better than it is.
+    """
+    bad = np.array([e.failed for e in examples], dtype=np.int64)
+    called = np.zeros(len(examples), dtype=np.bool_)
+    for fold in range(FOLDS):
+        test, rest = folds == fold, folds != fold
+        deciding = _deciding(list(compress(examples, rest)))
+        called[test] = _calls_of(list(compress(examples, test)), deciding)
+        if shares is not None:
+            called[test] |= shares[test] >= _threshold(shares[rest], bad[rest])
+    return called
+
+
+def _calls_of(examples: Sequence[Example], deciding: frozenset[str]) -> Bools:
+    return np.array([bool(signs_in(e.run).keys() & deciding) for e in examples], dtype=np.bool_)
+
+
+def _measured(called: Bools, bad: Ints) -> Measured:
+    return Measured.of(zip(called.tolist(), bad.astype(bool).tolist(), strict=True))
 
 
 def _wish(run: Seen) -> str:
