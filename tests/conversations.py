@@ -5,6 +5,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
+
 from outerloop.trace.model import Trace
 from outerloop.trace.otlp import spans_of
 from samples import Call, request, span
@@ -98,10 +100,22 @@ def conversation(
     number: int, *lines: Line, shape: Shape = "whole", policy: str = POLICY, finish: str = "stop"
 ) -> Trace:
     """The trace of a conversation; its root says nothing but that an agent ran."""
+    return Trace.of(spans_of(exported(number, *lines, shape=shape, policy=policy, finish=finish)))
+
+
+def exported(
+    number: int,
+    *lines: Line,
+    shape: Shape = "whole",
+    policy: str = POLICY,
+    finish: str = "stop",
+    name: str = "shop",
+) -> ExportTraceServiceRequest:
+    """The same as the agent of this name exports it."""
     recorder = _Recorder(number, shape, policy, finish)
     _record(recorder, lines)
-    root = span(number, 0, "run", gen_ai__operation__name="invoke_agent", gen_ai__agent__name="shop")
-    return Trace.of(spans_of(request(root, *recorder.spans)))
+    root = span(number, 0, "run", gen_ai__operation__name="invoke_agent", gen_ai__agent__name=name)
+    return request(root, *recorder.spans)
 
 
 def _record(recorder: _Recorder, lines: Sequence[Line]) -> None:

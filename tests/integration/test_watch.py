@@ -49,7 +49,7 @@ from outerloop.runtime.topics import topic_of
 from outerloop.store import decisions, evaluations, modes, releases, trials, verdicts
 from outerloop.store.migrate import migrate
 from outerloop.store.trials import TrialRecord
-from outerloop.store.verdicts import Verdict
+from outerloop.store.verdicts import Beside, Verdict
 from outerloop.trace.evaluation import Evaluation
 from outerloop.trace.model import Span
 from outerloop.triage.app import Triage
@@ -115,6 +115,7 @@ class Production:
         session: str | None = None,
         load: int = 0,
         detector: str = "rules/1",
+        beside: Sequence[Beside] = (),
     ) -> None:
         """Traces that fail in these modes ("": they are good), one after the other.
 
@@ -132,6 +133,7 @@ class Production:
                 detector=detector,
                 occurred_at=start + n * EVERY,
                 judged_at=datetime.now(UTC),
+                beside=tuple(beside),
             )
             for n, mode in enumerate(modes)
         ]
@@ -382,6 +384,46 @@ async def test_who_judges_since_the_release_only_proves_nothing_about_it(product
     await modes.insert(production.db, replace(mode, kind="tool_error", opened_at=datetime.now(UTC)))
     await production.look()
     assert "rolled_back" in await production.told(decision)
+
+
+async def test_a_release_is_measured_by_one_detector_whichever_was_adopted_since(
+    production: Production, chdb: str
+) -> None:
+    shell = Shell(clickhouse=chdb, clickhouse_database=production.db.database)
+
+    async def listed() -> tuple[Any, ...]:
+        (row,) = await asyncio.to_thread(shell.json, "releases", "--agent", production.agent)
+        return tuple(row[name] for name in ("detectors", "unheard", "traces_since", "failures_since"))
+
+    decision = await released(production)
+    await production.look()
+    assert await listed() == (["rules/1"], False, 0, 0)
+    # The one that was learned finds a failure in every second trace, which the rules never saw.
+    learned = "rules/1+60labels/0a1b2c3d"
+    await production.serve(SHIPPED, [OTHER, ""] * 60, detector=learned, beside=[Beside("rules/1")])
+    await production.look()
+    assert await production.told(decision) == {"confirmed_closed"}
+    assert await listed() == (["rules/1"], False, 120, 0)
+    # And what the rules find beside it counts: a mode of which the other one says nothing.
+    found = [Beside("rules/1", OTHER, "not there")]
+    at = SHIPPED + timedelta(hours=3)
+    await production.serve(at, ["learned"] * 60, detector=learned, beside=found)
+    await production.look()
+    assert "rolled_back" in await production.told(decision)
+    await production.serve(SHIPPED + timedelta(hours=5), [""] * 9, detector="rules/2")
+    assert (await listed())[:2] == (["rules/1"], True)
+
+
+async def test_a_mode_is_measured_by_who_found_it(production: Production) -> None:
+    learned = "rules/1+60labels/0a1b2c3d"
+    await production.serve(EARLIER, [OTHER, "", ""] * 40)
+    adopted = EARLIER + 120 * EVERY
+    await production.serve(adopted, [OWN, "", ""] * 40, detector=learned, beside=[Beside("rules/1")])
+    decision = await production.release(SHIPPED)
+    await production.look()
+    row = await production.row(decision)
+    assert row.detectors == (learned,)
+    assert (row.before[OWN], row.before.get(OTHER)) == ((120, 40), None)
 
 
 async def test_what_an_evaluator_has_yet_to_judge_is_neither_good_nor_bad(production: Production) -> None:

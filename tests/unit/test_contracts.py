@@ -15,6 +15,7 @@ from outerloop.contracts.v1.decision_pb2 import (
     DecisionReached,
     EvalOutcome,
 )
+from outerloop.contracts.v1.detector_pb2 import DetectorChosen
 from outerloop.contracts.v1.eval_pb2 import (
     REPRODUCTION_REPRODUCED,
     REVIEW_EDIT,
@@ -280,6 +281,13 @@ EXAMPLES: list[Message] = [
         passed=1,
         trials=12,
         reopened_at=NOON,
+    ),
+    DetectorChosen(
+        agent="helpdesk",
+        version="rules/2+60labels/0a1b2c3d",
+        reason="it finds what we had labelled",
+        chosen_by="ada",
+        chosen_at=NOON,
     ),
     ReplayRequested(
         request_id=stable_id("replay", TRACE),

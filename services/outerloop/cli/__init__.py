@@ -9,6 +9,7 @@ from outerloop.cli import (
     ask,
     backfill,
     data,
+    detectors,
     evals,
     export,
     forget,
@@ -55,6 +56,7 @@ app.command("verify")(verify.verify)
 app.command("pause")(pause.pause)
 app.command("resume")(pause.resume)
 app.add_typer(modes.app, name="modes")
+app.add_typer(detectors.app, name="detectors")
 app.add_typer(evals.app, name="evals")
 app.add_typer(triage.app, name="triage")
 app.add_typer(lessons.app, name="lessons")

@@ -20,7 +20,9 @@ SELECT d.agent AS agent, d.decision_id AS decision_id, d.shipped_commit AS commi
        d.certificate_sha256 AS certificate_sha256, t.trials AS trials, t.passed AS passed,
        t.input AS input, t.output AS output, t.models AS models,
        h.tokens AS session_tokens, h.usd AS session_usd,
-       r.state AS state, r.bar AS bar, r.own AS own, r.traces AS traces_since, r.failures AS failures_since,
+       r.state AS state, r.bar AS bar, r.detectors AS detectors, r.own AS own,
+       notEmpty(n.asked) AND notEmpty(r.detectors) AND NOT hasAny(r.detectors, n.asked) AS unheard,
+       r.traces AS traces_since, r.failures AS failures_since,
        f.rollback_commit AS rollback_commit, f.reason AS reason
 FROM (
     SELECT * FROM decisions FINAL WHERE verdict = 'ship' AND shipped_commit != ''
@@ -37,13 +39,18 @@ LEFT JOIN (
     FROM harness_steps FINAL GROUP BY change_id
 ) AS h ON h.change_id = d.change_id
 LEFT JOIN (
-    SELECT decision_id, state, bar, traces, failures, arrayFirst(b -> b.name = mode_id, before) AS own
+    SELECT decision_id, state, bar, traces, failures, detectors,
+           arrayFirst(b -> b.name = mode_id, before) AS own
     FROM releases FINAL
 ) AS r ON r.decision_id = d.decision_id
 LEFT JOIN (
     SELECT decision_id, argMax(reason, found_at) AS reason, max(rollback_commit) AS rollback_commit
     FROM release_findings FINAL GROUP BY decision_id
 ) AS f ON f.decision_id = d.decision_id
+LEFT JOIN (
+    SELECT agent, argMax(arrayConcat([toString(detector)], beside.1), occurred_at) AS asked
+    FROM verdicts WHERE {agent:String} = '' OR agent = {agent:String} GROUP BY agent
+) AS n ON n.agent = d.agent
 ORDER BY d.at, d.decision_id
 """
 
@@ -51,7 +58,10 @@ ORDER BY d.at, d.decision_id
 def releases(
     *, agent: Annotated[str, typer.Option(help="of one agent only")] = "", as_json: AsJson = False
 ) -> None:
-    """Releases: each with its mode, proof and cost, the mode's rate before and since, and how it stands."""
+    """Releases: each with its mode, proof and cost, the mode's rate before and since, and how it stands.
+
+    Before and since are by one detector, whichever has judged since: `detectors` names it.
+    """
     rows = [_release(row) for row in output.run(_query(agent))]
     shown = rows if as_json else [_brief(row) for row in rows]
     output.report(shown, as_json=as_json, empty="nothing has shipped")
@@ -74,6 +84,8 @@ def _release(row: dict[str, Any]) -> dict[str, Any]:
     return row | {
         "state": row["state"] or State.WATCHING.value,
         "models": list(models),
+        "detectors": list(row["detectors"]),
+        "unheard": bool(row["unheard"]),
         "tokens": tokens.total + session_tokens,
         "usd": None if trials_usd is None else round(trials_usd + session_usd, 6),
         "traces_before": traces,
@@ -104,8 +116,14 @@ def _brief(row: dict[str, Any]) -> dict[str, Any]:
         "cost": f"{row['tokens']:,} tokens{usd}",
         "before": _rate(row["failures_before"], row["traces_before"]),
         "since": _rate(row["failures_since"], row["traces_since"]),
-        "status": row["state"] + undone + (f" ({row['reason']})" if row["reason"] else ""),
+        "status": row["state"] + undone + (f" ({row['reason']})" if row["reason"] else "") + _unheard(row),
     }
+
+
+def _unheard(row: dict[str, Any]) -> str:
+    if not row["unheard"]:
+        return ""
+    return f"; {', '.join(row['detectors'])} judges no more: nothing more can be proven of it"
 
 
 def _rate(failures: int, traces: int) -> str:

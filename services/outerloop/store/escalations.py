@@ -33,26 +33,29 @@ class Rates:
     spells: int
 
 
-_RATES = """
-SELECT mode_id, sumIf(n, NOT late) AS failures_before, sumIf(n, late) AS failures_now,
-       sum(spells_late) AS spells, any(totals.1) AS traces_before, any(totals.2) AS traces_now
-FROM (
-    SELECT toString(mode_id) AS mode_id, occurred_at >= {since:DateTime64(3)} AS late, count() AS n,
-           if(late, uniqExact(toStartOfFiveMinutes(occurred_at)), 0) AS spells_late
-    FROM judged_traces FINAL
-    WHERE agent = {agent:String} AND day >= toDate({start:DateTime64(3)})
-      AND occurred_at >= {start:DateTime64(3)} AND occurred_at < {end:DateTime64(3)} AND failed
-    GROUP BY mode_id, late
-) AS f
-CROSS JOIN (
-    SELECT (countIf(occurred_at < {since:DateTime64(3)}), countIf(occurred_at >= {since:DateTime64(3)}))
-           AS totals
+# By the detector of the newest trace alone: what another one finds has not become more frequent.
+_JUDGED = """
     FROM judged_traces FINAL
     WHERE agent = {agent:String} AND day >= toDate({start:DateTime64(3)})
       AND occurred_at >= {start:DateTime64(3)} AND occurred_at < {end:DateTime64(3)}
+"""
+_ALIKE = f"{_JUDGED} AND detector = (SELECT argMax(toString(detector), occurred_at) {_JUDGED})"
+_RATES = f"""
+SELECT mode_id, sumIf(n, NOT late) AS failures_before, sumIf(n, late) AS failures_now,
+       sum(spells_late) AS spells, any(totals.1) AS traces_before, any(totals.2) AS traces_now
+FROM (
+    SELECT toString(mode_id) AS mode_id, occurred_at >= {{since:DateTime64(3)}} AS late, count() AS n,
+           if(late, uniqExact(toStartOfFiveMinutes(occurred_at)), 0) AS spells_late
+    {_ALIKE} AND failed
+    GROUP BY mode_id, late
+) AS f
+CROSS JOIN (
+    SELECT (countIf(occurred_at < {{since:DateTime64(3)}}), countIf(occurred_at >= {{since:DateTime64(3)}}))
+           AS totals
+    {_ALIKE}
 ) AS t
 GROUP BY mode_id
-"""
+"""  # noqa: S608 - our own text only
 
 
 async def rates(

@@ -9,6 +9,8 @@ from outerloop.runtime.clickhouse import ClickHouse
 # An evaluator that people have found wrong this often teaches nothing, once so many traces tell.
 LEAST_AGREEMENT = 0.8
 LEAST_BOTH = 10
+# So many labels teach all that a detector of this kind can be taught.
+MOST = 2000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,7 +53,7 @@ SELECT trace_id, argMax((source, good), rank) AS told FROM (
         AND both >= {both:UInt32} AND agreed < {least:Float64} * both)
     GROUP BY trace_id
 )
-GROUP BY trace_id ORDER BY trace_id
+GROUP BY trace_id ORDER BY max(rank) DESC, cityHash64(trace_id) LIMIT {most:UInt32}
 """
 
 
@@ -60,10 +62,14 @@ async def insert(db: ClickHouse, labels: Sequence[Label]) -> None:
     await db.insert("labels", [asdict(label) for label in labels])
 
 
-async def truths(db: ClickHouse, agent: str) -> list[Truth]:
-    """What is held to be true of an agent's traces, by trace id: all that there is to learn from."""
-    rows = await db.query(_TRUTHS, agent=agent, both=LEAST_BOTH, least=LEAST_AGREEMENT)
-    return [Truth(row["trace_id"], good=bool(row["told"][1]), source=row["told"][0]) for row in rows]
+async def truths(db: ClickHouse, agent: str, at_most: int = MOST) -> list[Truth]:
+    """What is held to be true of an agent's traces, by trace id: all that there is to learn from.
+
+    Of more than `at_most` what people said, and of what evaluators did always the same.
+    """
+    rows = await db.query(_TRUTHS, agent=agent, both=LEAST_BOTH, least=LEAST_AGREEMENT, most=at_most)
+    found = [Truth(row["trace_id"], good=bool(row["told"][1]), source=row["told"][0]) for row in rows]
+    return sorted(found, key=lambda truth: truth.trace_id)
 
 
 async def of_traces(db: ClickHouse, trace_ids: Sequence[str]) -> dict[str, Label]:

@@ -12,8 +12,9 @@ from outerloop.runtime.clickhouse import ClickHouse
 class Part:
     """Settled traces of an agent: begun in [start, end), of these versions, judged by these detectors.
 
-    None: any. Of more than `most` those that began last, or (`first`) first: what grows must not also move.
-    Only about one of `one_in` counts, always the same ones, whenever they began.
+    A trace counts in the mode that the first of the detectors gave it. None: any, and of detectors the one
+    in use. Of more than `most` those that began last, or (`first`) first: what grows must not also move. Only
+    about one of `one_in` counts, always the same ones, whenever they began.
     """
 
     agent: str
@@ -76,14 +77,23 @@ class Spread:
     over: timedelta
 
 
-_PART = """
-SELECT trace_id, mode_id, occurred_at FROM verdicts FINAL
-WHERE agent = {agent:String} AND occurred_at >= {start:DateTime64(3)} AND occurred_at < {end:DateTime64(3)}
-  AND ({any:Bool} OR agent_version IN {versions:Array(String)})
-  AND ({any_detector:Bool} OR detector IN {detectors:Array(String)})
-  AND cityHash64(trace_id) % {one_in:UInt32} = 0
-ORDER BY {order:Int8} * toUnixTimestamp64Milli(occurred_at), trace_id LIMIT {most:UInt32}
-"""
+# Who judged a trace, and the mode each found: the detector in use, then those that were asked beside it.
+_SAID = "arrayConcat([(toString(detector), toString(mode_id))], arrayMap(b -> (b.1, b.2), beside))"
+# The mode is the one that the first of these detectors found.
+_PART = f"""
+SELECT trace_id, first.2 AS mode_id, occurred_at FROM (
+    SELECT trace_id, occurred_at,
+           arrayFirst(s -> {{any_detector:Bool}} OR has({{detectors:Array(String)}}, s.1), {_SAID}) AS first
+    FROM verdicts FINAL
+    WHERE agent = {{agent:String}}
+      AND occurred_at >= {{start:DateTime64(3)}} AND occurred_at < {{end:DateTime64(3)}}
+      AND ({{any:Bool}} OR agent_version IN {{versions:Array(String)}})
+      AND ({{any_detector:Bool}} OR detector IN {{detectors:Array(String)}}
+           OR arrayExists(b -> has({{detectors:Array(String)}}, b.1), beside))
+      AND cityHash64(trace_id) % {{one_in:UInt32}} = 0
+    ORDER BY {{order:Int8}} * toUnixTimestamp64Milli(occurred_at), trace_id LIMIT {{most:UInt32}}
+)
+"""  # noqa: S608 - our own text only
 _BY_MODE = f"""
 SELECT mode_id, count() AS traces, uniqExact(toStartOfFiveMinutes(occurred_at)) AS spells,
        any(among) - min(position) AS later
@@ -153,16 +163,33 @@ def _spread(row: Mapping[str, Any]) -> Spread:
     return Spread(row["sessions"], row["spells"], timedelta(seconds=row["seconds"]))
 
 
-async def judges(db: ClickHouse, part: Part) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """Who judged these traces: detectors, and evaluators by the name that a mode would have of them."""
-    (row,) = await db.query(
-        "SELECT (SELECT arraySort(groupUniqArray(detector)) FROM verdicts FINAL"  # noqa: S608 - as above
-        f" WHERE trace_id IN (SELECT trace_id FROM ({_PART}))) AS detectors,"
-        " (SELECT arraySort(groupUniqArray(if(name = '', source, name))) FROM evaluations FINAL"
-        f" WHERE trace_id IN (SELECT trace_id FROM ({_PART}))) AS evaluators",
+async def detector_of(db: ClickHouse, part: Part, mode_id: str, least: int) -> str | None:
+    """The detector that knows a mode best, of those that judged the newest trace: who found it most often.
+
+    Before that comes who has judged `least` traces, if anyone has; after it, who judged the most. None: no
+    trace was judged.
+    """
+    rows = await db.query(
+        "SELECT said.1 AS name, count() AS traces, countIf(said.2 = {mode:String}) AS found"  # noqa: S608 - as above
+        f" FROM (SELECT occurred_at, trace_id, {_SAID} AS all, max((occurred_at, trace_id)) OVER () AS last"
+        f" FROM verdicts FINAL WHERE trace_id IN (SELECT trace_id FROM ({_PART}))) ARRAY JOIN all AS said"
+        " GROUP BY name HAVING max((occurred_at, trace_id)) = any(last)"
+        " ORDER BY traces >= {least:UInt32} DESC, found DESC, traces DESC, name LIMIT 1",
+        mode=mode_id,
+        least=least,
         **part.parameters(),
     )
-    return tuple(row["detectors"]), tuple(row["evaluators"])
+    return str(rows[0]["name"]) if rows else None
+
+
+async def evaluators(db: ClickHouse, part: Part) -> tuple[str, ...]:
+    """Which evaluators spoke of these traces, by the name that a mode would have of them."""
+    (row,) = await db.query(
+        "SELECT arraySort(groupUniqArray(if(name = '', source, name))) AS names FROM evaluations FINAL"  # noqa: S608 - as above
+        f" WHERE trace_id IN (SELECT trace_id FROM ({_PART}))",
+        **part.parameters(),
+    )
+    return tuple(row["names"])
 
 
 async def said_within(db: ClickHouse, part: Part) -> int:

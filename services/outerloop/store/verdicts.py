@@ -13,6 +13,15 @@ from outerloop.trace.signal import Signal
 
 
 @dataclass(frozen=True, slots=True)
+class Beside:
+    """What another detector made of the same trace; `mode_id` is "" where it is no failure to it."""
+
+    detector: str
+    mode_id: str = ""
+    detail: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Verdict:
     """What was made of one trace. `mode_id` and `span_id` are "" when it did not fail.
 
@@ -41,6 +50,7 @@ class Verdict:
     output_tokens: int = 0
     usd: float = 0.0
     unpriced_tokens: int = 0
+    beside: tuple[Beside, ...] = ()
 
 
 async def insert(db: ClickHouse, verdicts: Sequence[Verdict]) -> None:
@@ -52,7 +62,10 @@ async def insert(db: ClickHouse, verdicts: Sequence[Verdict]) -> None:
 
 
 def _row(verdict: Verdict) -> dict[str, Any]:
-    row = asdict(verdict) | {"signals": [tuple(asdict(s).values()) for s in verdict.signals]}
+    row = asdict(verdict) | {
+        name: [tuple(asdict(each).values()) for each in getattr(verdict, name)]
+        for name in ("signals", "beside")
+    }
     row["detected"] = verdict.failed if verdict.detected is None else verdict.detected
     row["score"] = float(verdict.failed) if verdict.score is None else verdict.score
     return row
@@ -143,8 +156,7 @@ async def of_traces(db: ClickHouse, trace_ids: Sequence[str]) -> dict[str, Verdi
     rows = await db.query(
         "SELECT * FROM verdicts FINAL WHERE trace_id IN {traces:Array(String)}", traces=list(trace_ids)
     )
-    read = (row | {"signals": _signals(row["signals"]), "tools": tuple(row["tools"])} for row in rows)
-    return {row["trace_id"]: Verdict(**row) for row in read}
+    return {row["trace_id"]: _verdict(row) for row in rows}
 
 
 async def beginning_with(db: ClickHouse, trace_id: str) -> list[Verdict]:
@@ -169,6 +181,38 @@ async def move(db: ClickHouse, mode_id: str, into: str, containing: str = "") ->
         into=into,
         text=containing,
     )
+    moves = (
+        "b.2 = {mode:String} AND ({text:String} = '' OR positionCaseInsensitiveUTF8(b.3, {text:String}) > 0)"
+    )
+    await db.command(
+        "INSERT INTO verdicts SELECT * REPLACE ("  # noqa: S608 - our own text only
+        f" arrayMap(b -> if({moves}, (b.1, {{into:String}}, b.3), b), beside) AS beside,"
+        " greatest(now64(3), judged_at + toIntervalMillisecond(1)) AS judged_at) FROM"
+        f" (SELECT * FROM verdicts FINAL WHERE arrayExists(b -> {moves}, beside))",
+        mode=mode_id,
+        into=into,
+        text=containing,
+    )
+
+
+async def newest(db: ClickHouse, agent: str, at_most: int) -> list[str]:
+    """The agent's judged traces that began last, the newest first."""
+    rows = await db.query(
+        "SELECT trace_id FROM judged_traces FINAL WHERE agent = {agent:String}"
+        " ORDER BY occurred_at DESC, trace_id LIMIT {most:UInt32}",
+        agent=agent,
+        most=at_most,
+    )
+    return [row["trace_id"] for row in rows]
+
+
+def _verdict(row: Mapping[str, Any]) -> Verdict:
+    lists = {
+        "signals": _signals(row["signals"]),
+        "tools": tuple(row["tools"]),
+        "beside": tuple(Beside(**b) if isinstance(b, dict) else Beside(*b) for b in row["beside"]),
+    }
+    return Verdict(**{**row, **lists})
 
 
 def _signals(rows: Sequence[Any]) -> tuple[Signal, ...]:

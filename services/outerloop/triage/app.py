@@ -6,6 +6,7 @@ from itertools import groupby
 
 from anthropic import AsyncAnthropic
 
+from outerloop.contracts.v1.detector_pb2 import DetectorChosen
 from outerloop.contracts.v1.eval_pb2 import EvalReviewed
 from outerloop.contracts.v1.failure_pb2 import FailureDetected
 from outerloop.contracts.v1.label_pb2 import TraceLabelled
@@ -19,12 +20,14 @@ from outerloop.runtime.envelope import Delivery, unpack
 from outerloop.runtime.pause import Pauses
 from outerloop.runtime.service import Background
 from outerloop.runtime.topics import topic_of
+from outerloop.store import verdicts
 from outerloop.triage import life
 from outerloop.triage.asking import CALL_SECONDS, Asker
 from outerloop.triage.court import Rulings
 from outerloop.triage.judge import Judge
 from outerloop.triage.judges import Judges
 from outerloop.triage.judging import Judging
+from outerloop.triage.learning import Learning
 from outerloop.triage.lookout import Lookout, visiting
 from outerloop.triage.naming import Namer
 from outerloop.triage.openings import Openings
@@ -34,11 +37,19 @@ from outerloop.triage.settings import TriageSettings
 log = logging.getLogger(__name__)
 
 SETTINGS = TriageSettings
-_SETTLED, _DETECTED, _LABELLED, _REVIEWED, _RULED, _REPLAYED = (
+_SETTLED, _DETECTED, _LABELLED, _REVIEWED, _RULED, _REPLAYED, _CHOSEN = (
     topic_of(kind).name
-    for kind in (TraceSettled, FailureDetected, TraceLabelled, EvalReviewed, ModeRuled, ReplayRequested)
+    for kind in (
+        TraceSettled,
+        FailureDetected,
+        TraceLabelled,
+        EvalReviewed,
+        ModeRuled,
+        ReplayRequested,
+        DetectorChosen,
+    )
 )
-CONSUMES = (_SETTLED, _DETECTED, _LABELLED, _REVIEWED, _RULED, _REPLAYED, *life.STEPS)
+CONSUMES = (_SETTLED, _DETECTED, _LABELLED, _REVIEWED, _RULED, _REPLAYED, _CHOSEN, *life.STEPS)
 # What is heard as news, in no consumer group: whether the model may be asked.
 HEARS = (topic_of(LoopPaused).name,)
 
@@ -52,6 +63,7 @@ class Triage:
         self.judging = Judging(bus, db, self.judges)
         self._openings = Openings(bus, db, settings.mode_opens_at)
         self._labels = Labels(db, self.judging)
+        self.learning = Learning(db, settings.triage_adopts)
         self.rulings = Rulings(db, self._openings)
         bus.subscribe(CONSUMES, self.handle, at_most=settings.triage_batch)
 
@@ -75,6 +87,8 @@ class Triage:
             await self.rulings.reviewed(review, delivery.headers.get("ce_id") or str(delivery))
         elif delivery.topic == _REPLAYED:
             await self.judging.again(unpack(delivery, ReplayRequested).trace_ids)
+        elif delivery.topic == _CHOSEN:
+            await self.learning.chosen(unpack(delivery, DetectorChosen))
         elif delivery.topic == _RULED:
             await self.rulings.ruled(unpack(delivery, ModeRuled))
         else:
@@ -85,11 +99,15 @@ def wire(settings: TriageSettings, bus: Bus, db: ClickHouse) -> Sequence[Backgro
     """Subscribe, and name what runs beside."""
     triage = Triage(settings, bus, db)
     lookout = Lookout(bus, db, triage.rulings)
+
+    async def learn() -> None:  # apart from the lookout, which would wait for it
+        await visiting(bus, lambda: verdicts.agents(db), triage.learning.visit)
+
     if not settings.triage_model:
-        return (lookout.look,)
+        return (lookout.look, learn)
     if not settings.anthropic_api_key:
         log.warning("there is no ANTHROPIC_API_KEY: the model of OUTERLOOP_TRIAGE_MODEL is not asked")
-        return (lookout.look,)
+        return (lookout.look, learn)
     client = AsyncAnthropic(
         api_key=settings.anthropic_api_key.get_secret_value(),
         base_url=settings.anthropic_base_url,
@@ -105,4 +123,4 @@ def wire(settings: TriageSettings, bus: Bus, db: ClickHouse) -> Sequence[Backgro
         async with client:
             await visiting(bus, asker.agents, namer.visit, judge.visit)
 
-    return (lookout.look, ask)
+    return (lookout.look, learn, ask)

@@ -1,5 +1,6 @@
 """Settled traces in, verdicts out: what every replica does, for whichever traces come to it."""
 
+import asyncio
 import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -16,8 +17,13 @@ from outerloop.store.modes import Mode
 from outerloop.store.rulings import Ruling
 from outerloop.store.settlements import LOOK_BACK_DAYS
 from outerloop.store.verdicts import Verdict
+from outerloop.trace.evaluation import Evaluation
+from outerloop.trace.model import Trace
+from outerloop.triage.core.detector import Judgement
+from outerloop.triage.core.features import read
 from outerloop.triage.core.grouping import Group
 from outerloop.triage.core.rulings import home_of
+from outerloop.triage.detectors import Panel, Panels
 from outerloop.triage.judges import Judges
 from outerloop.triage.record import agent_of, failure_of, judged, mode_of, when_sent
 from outerloop.triage.unusual import Unusual
@@ -32,6 +38,7 @@ class Judging:
         self._bus = bus
         self._db = db
         self._judges = judges
+        self._panels = Panels(db)
         self._prices = known_prices()
         self._unusual = Unusual(db, self._prices)
 
@@ -57,10 +64,14 @@ class Judging:
         ).items():
             said.setdefault(trace_id, []).append(opinion)
         by_people = await labels.of_traces(self._db, trace_ids)
-        moves = await rulings.moving(self._db, sorted({agent_of(t) for t in traces.values()}))
+        agents = sorted({agent_of(t) for t in traces.values()})
+        moves = await rulings.moving(self._db, agents)
+        panels = await self._panels.of(agents)
+        # In a thread: a batch takes a while, and the consumer is to be heard of meanwhile.
+        heard = await asyncio.to_thread(_heard, list(traces.values()), said, panels)
         made = [
-            _placed(*judged(trace, said.get(i, []), by_people.get(i), self._prices), moves)
-            for i, trace in traces.items()
+            _placed(*judged(traces[i], first, by_people.get(i), self._prices, beside), moves)
+            for i, (first, *beside) in heard.items()
         ]
         failures = [verdict for verdict, _ in made if verdict.failed]
         await verdicts.insert(self._db, [verdict for verdict, _ in made])
@@ -82,13 +93,31 @@ class Judging:
             await modes.insert(self._db, found[mode_id])
 
 
+def _heard(
+    traces: Sequence[Trace], said: Mapping[str, Sequence[Evaluation]], panels: Mapping[str, Panel]
+) -> dict[str, list[Judgement]]:
+    """What the panel of its agent thinks of each trace, by trace id: who decides comes first."""
+    heard: dict[str, list[Judgement]] = {}
+    for agent, panel in panels.items():
+        reads = [read(trace) for trace in traces if agent_of(trace) == agent]
+        for detector in (panel.first, *panel.beside):
+            for judgement in detector.judge_read(reads, said):
+                heard.setdefault(judgement.trace_id, []).append(judgement)
+    return heard
+
+
 def _placed(
     verdict: Verdict, group: Group | None, moves: Mapping[str, Sequence[Ruling]]
 ) -> tuple[Verdict, Group | None]:
     """The verdict in the mode where people want such a failure; without a group where that has its row."""
+    own = moves.get(verdict.agent, ())
+    beside = tuple(
+        replace(b, mode_id=b.mode_id and home_of(b.mode_id, b.detail, own)) for b in verdict.beside
+    )
+    verdict = replace(verdict, beside=beside)
     if group is None:
         return verdict, None
-    home = home_of(group.mode_id, verdict.signals[0].detail, moves.get(verdict.agent, ()))
+    home = home_of(group.mode_id, verdict.signals[0].detail, own)
     return (verdict, group) if home == group.mode_id else (replace(verdict, mode_id=home), None)
 
 

@@ -19,7 +19,7 @@ from outerloop.triage.court import Rulings
 log = logging.getLogger(__name__)
 
 # What is done from time to time for an agent that this replica holds.
-Visit = Callable[[str, datetime], Awaitable[None]]
+Visit = Callable[[str, datetime], Awaitable[object]]
 Agents = Callable[[], Awaitable[Sequence[str]]]
 
 LOOK_SECONDS = 60.0

@@ -1,10 +1,13 @@
 """Settings of triage."""
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import Field
 
 from outerloop.runtime.settings import ModelSettings
+
+# Whether what was learned judges once it is measured to be no worse, or once a person says so.
+Adopts = Literal["measured", "ask"]
 
 
 class TriageSettings(ModelSettings):
@@ -29,3 +32,7 @@ class TriageSettings(ModelSettings):
             description="of what a judge calls bad, the share that people must call so for it to decide",
         ),
     ] = 0.8
+    triage_adopts: Annotated[
+        Adopts,
+        Field(description="a learned detector judges when it is measured to be no worse, or `ask`: a person"),
+    ] = "measured"

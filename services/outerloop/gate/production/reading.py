@@ -44,6 +44,9 @@ async def freeze(db: ClickHouse, release: Shipped, earlier: Sequence[Shipped], *
     said = await _said(db, release)
     # Of what ran just before, evaluators have not said all: it would look better than it was.
     part = await _before(db, release, release.at - said)
+    # By one detector, before and since: another one finds what was always there, or no longer finds it.
+    detector = await rates.detector_of(db, part, release.mode_id, BEFORE_LEAST)
+    part = replace(part, detectors=(detector,) if detector else None)
     modes = await rates.by_mode(db, part)
     failing = {mode_id: count.traces for mode_id, count in modes.items() if mode_id}
     traces = _traces(modes)
@@ -55,7 +58,6 @@ async def freeze(db: ClickHouse, release: Shipped, earlier: Sequence[Shipped], *
         if _traces(since) >= BEFORE_LEAST:
             before[other.mode_id] = _of(since, other.mode_id)
     slow_ns, tokens_many = (FAR * usual for usual in await rates.usual_loads(db, part))
-    detectors, evaluators = await rates.judges(db, part)
     loads = await rates.loads(db, part, slow_ns=slow_ns, tokens_many=tokens_many)
     before |= {SLOW: (loads.traces, loads.slow)} if slow_ns else {}
     before |= {COSTLY: (loads.traces, loads.costly)} if tokens_many else {}
@@ -72,8 +74,8 @@ async def freeze(db: ClickHouse, release: Shipped, earlier: Sequence[Shipped], *
         slow_ns=slow_ns,
         tokens_many=tokens_many,
         said_seconds=int(said.total_seconds()),
-        detectors=detectors,
-        evaluators=evaluators,
+        detectors=part.detectors or (),
+        evaluators=await rates.evaluators(db, part),
         traces=0,
         failures=0,
         looked_at=now,
@@ -153,7 +155,7 @@ async def _measures(db: ClickHouse, release: Release, scope: Scope) -> list[Meas
 
 
 def judged_alike(release: Release, part: Part) -> Part:
-    """Those that were judged as before: a new detector finds what was always there."""
+    """The same traces as they were judged before: triage still asks a detector that another has replaced."""
     return replace(part, detectors=release.detectors or None)
 
 

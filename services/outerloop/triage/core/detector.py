@@ -17,7 +17,7 @@ import numpy as np
 from outerloop.trace.evaluation import Evaluation
 from outerloop.trace.model import Trace
 from outerloop.trace.signal import Signal
-from outerloop.triage.core.features import Read, Seen, read
+from outerloop.triage.core.features import Read, Seen, read, signs_in
 from outerloop.triage.core.outcome import outcome_sign
 from outerloop.triage.core.peers import Peers
 from outerloop.triage.core.signals import DETECTOR, RULE_KINDS, said_of
@@ -121,6 +121,14 @@ class Detector:
         return [
             self._judgement(each, score, (said or {}).get(each.run.trace_id, ()))
             for each, score in zip(reads, scores, strict=True)
+        ]
+
+    def calls(self, runs: Sequence[Seen]) -> list[bool]:
+        """Whether each run is a failure, before any evaluator is asked."""
+        taught = self.taught
+        return [
+            score >= taught.threshold or bool(signs_in(run).keys() & taught.deciding)
+            for run, score in zip(runs, self.scores(runs), strict=True)
         ]
 
     def scores(self, runs: Sequence[Seen]) -> list[float]:

@@ -3,6 +3,8 @@
 Few labels and many features: so every model is held short (shrunken weights, shallow trees), their log odds
 are averaged, and what came of it on traces that were left out calibrates the average and says how far it can
 be trusted (Platt 1999; stacking by a fixed mean needs no labels of its own).
+
+scikit-learn is imported where something is taught: it takes a second, which no command should wait for.
 """
 
 from collections import Counter
@@ -12,9 +14,6 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse  # type: ignore[import-untyped]
-from sklearn.ensemble import GradientBoostingClassifier
-from sklearn.linear_model import LogisticRegression
-from sklearn.preprocessing import StandardScaler
 
 from outerloop.triage.core.features import BUCKETS, Seen
 
@@ -54,6 +53,10 @@ class Ensemble:
     """The models, taught."""
 
     def __init__(self, known: Sample, bad: Ints) -> None:
+        from sklearn.ensemble import GradientBoostingClassifier  # noqa: PLC0415 - see the module
+        from sklearn.linear_model import LogisticRegression  # noqa: PLC0415
+        from sklearn.preprocessing import StandardScaler  # noqa: PLC0415
+
         self._scale = StandardScaler().fit(known.figures)
         self._line = LogisticRegression(C=0.02, max_iter=1000).fit(self._scaled(known), bad)
         self._words = [_Words(bags, bad) for bags in (known.said, known.closing)]
@@ -85,6 +88,8 @@ class _Words:
     """Logistic regression over weighted words (tf-idf)."""
 
     def __init__(self, bags: sparse.csr_matrix, bad: Ints) -> None:
+        from sklearn.linear_model import LogisticRegression  # noqa: PLC0415 - see the module
+
         in_runs = np.bincount(bags.indices, minlength=BUCKETS)
         self._kept = np.flatnonzero(in_runs >= _LEAST)
         self._weights = np.log((1 + len(bad)) / (1 + in_runs[self._kept])) + 1
@@ -104,6 +109,19 @@ class _Words:
         found = found @ sparse.diags(self._weights)
         length = np.sqrt(np.asarray(found.multiply(found).sum(axis=1)).ravel())
         return sparse.diags(1 / np.where(length > 0, length, 1)) @ found
+
+
+class Scale:
+    """Odds as probabilities, by what came of them on traces that were left out."""
+
+    def __init__(self, odds: Floats, bad: Ints) -> None:
+        from sklearn.linear_model import LogisticRegression  # noqa: PLC0415 - see the module
+
+        self._model = LogisticRegression(C=1.0).fit(odds.reshape(-1, 1), bad)
+
+    def shares(self, odds: Floats) -> Floats:
+        """The probability of each trace to be bad."""
+        return np.asarray(self._model.predict_proba(odds.reshape(-1, 1))[:, 1])
 
 
 def left_out(known: Sample, bad: Ints, folds: Ints) -> Floats:

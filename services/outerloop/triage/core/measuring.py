@@ -3,6 +3,8 @@
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+# With fewer labels of either kind a detector would learn names, not signs.
+LEAST_OF_EACH = 8
 # A share of fewer is no measurement.
 LEAST_CALLED = 8
 
@@ -37,3 +39,6 @@ class Measured:
     def said(self) -> str:
         """In words."""
         return f"right in {self.right} of {self.called} calls, {self.missed} missed, by {self.labels} labels"
+
+
+NOTHING = Measured()

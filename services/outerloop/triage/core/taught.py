@@ -1,23 +1,29 @@
 """Taught: what came of an agent's labels: calibrated scores, a threshold, and how far both can be trusted."""
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import compress
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.linear_model import LogisticRegression
 
 from outerloop.triage.core.features import Seen, signs_in
-from outerloop.triage.core.learned import FOLDS, Ensemble, Floats, Ints, folds_of, left_out, sample_of
-from outerloop.triage.core.measuring import LEAST_CALLED, Measured
+from outerloop.triage.core.learned import (
+    FOLDS,
+    Ensemble,
+    Floats,
+    Ints,
+    Scale,
+    folds_of,
+    left_out,
+    sample_of,
+)
+from outerloop.triage.core.measuring import LEAST_CALLED, LEAST_OF_EACH, NOTHING, Measured
 from outerloop.triage.core.peers import NAMES
 from outerloop.triage.core.prior import UNDECIDED, prior
 from outerloop.triage.core.signals import RULE_KINDS
 
-# With fewer labels of either kind a detector would learn names, not signs.
-LEAST_OF_EACH = 8
 # A trace is called a failure when, of left-out ones with a score like its own or higher, so many were.
 PRECISION = 0.9
 # A rule that was wrong so often on this agent decides nothing there any more.
@@ -43,17 +49,19 @@ class Example:
 class Taught:
     """`deciding`: the rules that decide; `threshold`: the score from which on a trace is called a failure.
 
-    `measured`: its calls on labelled traces, each by what others taught; `rules`: all rules' calls on the same.
+    `called`: its calls on labelled traces, each by what others taught, and how they were `measured`; `rules`:
+    all rules' calls on the same.
     """
 
     deciding: frozenset[str] = RULE_KINDS
     threshold: float = _NEVER
-    measured: Measured = Measured()
-    rules: Measured = Measured()
+    called: Mapping[str, bool] = field(default_factory=dict[str, bool], repr=False)
+    measured: Measured = NOTHING
+    rules: Measured = NOTHING
     certain: float = UNDECIDED
     names: tuple[str, ...] = ()
     ensemble: Ensemble | None = None
-    scale: LogisticRegression | None = field(default=None, repr=False)
+    scale: Scale | None = field(default=None, repr=False)
 
     @property
     def ready(self) -> bool:
@@ -75,20 +83,21 @@ class Taught:
         rules = _calls_of(ordered, RULE_KINDS)
         folds = folds_of(bad, [_wish(run) for run in runs])
         if min(bad.sum(), len(bad) - bad.sum()) < LEAST_OF_EACH:
-            called = _nested(ordered, None, folds)
-            return cls(deciding, measured=_measured(called, bad), rules=_measured(rules, bad))
+            calls = _nested(ordered, None, folds)
+            return cls(deciding, _NEVER, _by_trace(runs, calls), _measured(calls, bad), _measured(rules, bad))
         names = tuple(sorted({name for run in runs for name in run.figures}))
         peers = compared(runs)
         odds = _logit(priors_of(runs, peers, deciding))
         known = sample_of(runs, names, np.hstack([peers, odds]))
         held = left_out(known, bad, folds) + _PRIOR_WEIGHT * odds[:, 0]
-        scale = LogisticRegression(C=1.0).fit(held.reshape(-1, 1), bad)
-        shares = scale.predict_proba(held.reshape(-1, 1))[:, 1]
-        threshold = _threshold(shares, bad)
+        scale = Scale(held, bad)
+        shares = scale.shares(held)
+        threshold, calls = _threshold(shares, bad), _nested(ordered, shares, folds)
         return cls(
             deciding,
             threshold,
-            _measured(_nested(ordered, shares, folds), bad),
+            _by_trace(runs, calls),
+            _measured(calls, bad),
             _measured(rules, bad),
             min(threshold, float(np.quantile(shares, 0.8))),
             names,
@@ -103,8 +112,7 @@ class Taught:
         odds = _logit(priors)
         taken = sample_of(runs, self.names, np.hstack([peers, odds]))
         found = self.ensemble.odds(taken) + _PRIOR_WEIGHT * odds[:, 0]
-        shares: Floats = self.scale.predict_proba(found.reshape(-1, 1))[:, 1]
-        return shares
+        return self.scale.shares(found)
 
 
 def priors_of(runs: Sequence[Seen], peers: Floats, deciding: frozenset[str]) -> list[float]:
@@ -165,6 +173,10 @@ def _nested(examples: Sequence[Example], shares: Floats | None, folds: Ints) -> 
 
 def _calls_of(examples: Sequence[Example], deciding: frozenset[str]) -> Bools:
     return np.array([bool(signs_in(e.run).keys() & deciding) for e in examples], dtype=np.bool_)
+
+
+def _by_trace(runs: Sequence[Seen], calls: Bools) -> dict[str, bool]:
+    return {run.trace_id: bool(called) for run, called in zip(runs, calls, strict=True)}
 
 
 def _measured(called: Bools, bad: Ints) -> Measured:
