@@ -9,15 +9,17 @@ from datetime import UTC, datetime, timedelta
 import pytest
 import pytest_asyncio
 
+import samples
 from conversations import agent as says
 from conversations import exported, user
 from engines.triage_workers import Workers, workers
 from integration.test_cli import Shell
 from outerloop.contracts.v1.detector_pb2 import DetectorChosen
 from outerloop.runtime.topics import topic_of
-from outerloop.store import detectors, labels, releases, verdicts
+from outerloop.store import detectors, evaluations, labels, releases, verdicts
 from outerloop.store.labels import Label
 from outerloop.store.releases import Release, State
+from outerloop.trace.evaluation import evaluations_of
 from outerloop.triage.core.signals import DETECTOR
 from outerloop.triage.learning import Learning
 from samples import Call
@@ -178,7 +180,7 @@ async def test_a_person_decides_and_the_rules_stay_until_a_person_says_otherwise
     (trace,) = await serve(one, agent, BAD)
     assert (await verdicts.of_traces(one.db, [trace]))[trace].detector == DETECTOR
     (row,) = await asyncio.to_thread(shell.json, "detectors", "--agent", agent)
-    assert row["state"] == f"rules: {made.version} was not adopted"
+    assert row["state"].startswith(f"rules: {made.version} was not adopted: OUTERLOOP_TRIAGE_ADOPTS")
     await asyncio.to_thread(shell.json, "detectors", "adopt", made.version, "--agent", agent, "--by", "ada")
     await one.at_rest()
     (trace,) = await serve(one, agent, BAD)
@@ -197,6 +199,25 @@ async def test_a_person_decides_and_the_rules_stay_until_a_person_says_otherwise
         (made.version, False),
     ]
     assert "chosen the rules" in rows[1]["reason"]
+
+
+async def test_what_evaluators_alone_have_taught_does_not_judge(
+    one: Workers, agent: str, shell: Shell
+) -> None:
+    bad = [n % 2 == 0 for n in range(40)]
+    ids = await serve(one, agent, *bad)
+    for trace_id, is_bad in zip(ids, bad, strict=True):
+        said = samples.evaluation(int(trace_id, 16), "quality", "fail" if is_bad else "pass")
+        await evaluations.insert(one.db, evaluations_of(said), NOW)
+    made = await Learning(one.db, "measured").visit(agent, NOW)
+    assert made is not None
+    assert (made.ready, made.labels) == (True, 40)
+    (row,) = await asyncio.to_thread(shell.json, "detectors", "--agent", agent)
+    assert row["state"].endswith(
+        "people have labelled 0 good and 0 bad, 8 of each are needed to tell whether it is right"
+    )
+    (trace,) = await serve(one, agent, BAD)
+    assert (await verdicts.of_traces(one.db, [trace]))[trace].detector == DETECTOR
 
 
 async def test_a_detector_that_a_watched_release_is_measured_by_is_asked_on(one: Workers, agent: str) -> None:
@@ -234,6 +255,76 @@ async def test_what_cannot_be_chosen_is_poison(one: Workers, agent: str, shell: 
     await one.at_rest()
     assert await detectors.decisions(one.db, agent) == []
     assert topic_of(DetectorChosen).key == "agent"
+
+
+async def test_two_detectors_on_stored_traffic(one: Workers, agent: str, shell: Shell) -> None:
+    await learned(one, agent, 60)
+    made = await Learning(one.db, "ask").visit(agent, NOW)
+    assert made is not None
+    later = await serve(one, agent, GOOD, BAD, BAD)
+    before = await one.rows("SELECT count(), max(judged_at) FROM verdicts WHERE agent = {a:String}", a=agent)
+    asked = ("backtest", "--agent", agent, "--from", "2000-01-01", "--detector")
+    found = await asyncio.to_thread(shell.json, *asked, made.version)
+    assert (found["before"]["detector"], found["after"]["detector"]) == (DETECTOR, made.version)
+    assert (found["traces"], found["both"], found["only_before"]) == (63, 0, 0)
+    assert found["only_after"] == found["after"]["failures"] == 63 - found["neither"]
+    assert found["after"]["precision"] >= 0.9
+    assert found["after"]["labels"] == 60
+    assert {e["bad"] for e in found["examples_only_after"]} <= {True, None}
+    assert found["examples_only_after"][0]["span_id"]
+    assert [(m["before"], m["after"]) for m in found["modes"]] == [(0, found["only_after"])]
+    same = await asyncio.to_thread(shell.json, *asked, "labels", "--against", made.version)
+    # Learned from the same labels, with three more runs to compare with: it is another one, and agrees.
+    assert same["after"]["detector"] != same["before"]["detector"]
+    assert same["only_before"] + same["only_after"] <= 2
+    assert (
+        await one.rows("SELECT count(), max(judged_at) FROM verdicts WHERE agent = {a:String}", a=agent)
+        == before
+    )
+    assert len(await detectors.of_agent(one.db, agent)) == 1
+    table = await asyncio.to_thread(shell.run, *asked, made.version, "--to", "2100-01-01")
+    assert made.version in table.stdout
+    assert later[1] in table.stdout or later[2] in table.stdout or "bad" in table.stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (
+            ("--from", "2000-01-01", "--detector", "other"),
+            "has no detector other; it has: rules, current, labels",
+        ),
+        (("--from", "soon", "--detector", "rules"), "--from 'soon': expected a date or time"),
+        (("--from", "2100-01-01", "--detector", "rules"), "is not before --to"),
+        (("--from", "2000-01-01", "--to", "2000-01-02", "--detector", "rules"), "no trace of"),
+    ],
+)
+async def test_what_cannot_be_compared_is_said(
+    one: Workers, agent: str, shell: Shell, arguments: tuple[str, ...], sentence: str
+) -> None:
+    await serve(one, agent, GOOD)
+    code, said = await asyncio.to_thread(shell.refused, "backtest", "--agent", agent, *arguments)
+    assert code == 2
+    assert sentence in said
+
+
+async def test_a_person_is_asked_what_would_teach_most(one: Workers, agent: str, shell: Shell) -> None:
+    bad = await learned(one, agent, 40)
+    assert await Learning(one.db, "measured").visit(agent, NOW) is not None
+    new = await serve(one, agent, GOOD, BAD, GOOD, BAD, GOOD, BAD)
+    rows = await asyncio.to_thread(shell.json, "label", "--ask", "4", "--agent", agent)
+    assert len(rows) == 4
+    assert {row["trace_id"] for row in rows} <= set(new)
+    assert not {row["trace_id"] for row in rows} & bad.keys()
+    assert all("Please refund me" in row["request"] and row["answer"] for row in rows)
+    assert rows[0]["doubt"] == max(row["doubt"] for row in rows)
+    said = await asyncio.to_thread(shell.run, "label", "--ask", "--agent", agent)
+    assert said.stdout.count("good|bad") == 6
+    assert f"outerloop label {rows[0]['trace_id'][:12]} good|bad" in said.stdout
+    code, text = await asyncio.to_thread(shell.refused, "label", "--ask", "many", "--agent", agent)
+    assert (code, "--ask many" in text) == (2, True)
+    code, text = await asyncio.to_thread(shell.refused, "label", "--ask", "3")
+    assert (code, "--agent" in text) == (2, True)
 
 
 def release(agent: str, detector: str) -> Release:

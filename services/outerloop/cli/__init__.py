@@ -8,6 +8,7 @@ import typer
 from outerloop.cli import (
     ask,
     backfill,
+    backtest,
     data,
     detectors,
     evals,
@@ -48,6 +49,7 @@ app.command("forget")(forget.forget)
 app.command("backfill")(backfill.backfill)
 app.command("status")(ask.status)
 app.command("label")(label.label)
+app.command("backtest")(backtest.backtest)
 app.command("replay")(replay.replay)
 app.command("releases")(releases.releases)
 app.command("sql")(ask.sql)

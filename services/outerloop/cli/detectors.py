@@ -132,7 +132,7 @@ def _lacking(good: int, labels: int, waits: Decision | None = None) -> str:
     bad = labels - good
     if min(good, bad) < LEAST_OF_EACH:
         return f"rules: {good} good and {bad} bad labels are too few, {LEAST_OF_EACH} of each are needed"
-    return f"rules: {waits.version} was not adopted" if waits else "rules: learns soon"
+    return f"rules: {waits.version} was not adopted: {waits.reason}" if waits else "rules: learns soon"
 
 
 def _measures(learned: Learned | None) -> dict[str, Any]:

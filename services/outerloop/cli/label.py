@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from outerloop.cli import output
+from outerloop.cli.asking import ask
 from outerloop.cli.config import common
 from outerloop.cli.output import AsJson
 from outerloop.cli.publish import now, person, publish
@@ -16,6 +17,7 @@ from outerloop.store import verdicts
 from outerloop.store.verdicts import Verdict
 
 _LEAST_CHARACTERS = 6
+_ASKED, _MOST_ASKED = 10, 200
 
 
 class Quality(StrEnum):
@@ -31,11 +33,19 @@ def label(
     ] = "",
     quality: Annotated[Quality | None, typer.Argument(help="whether the agent did what it should")] = None,
     *,
+    asks: Annotated[
+        bool,
+        typer.Option("--ask", help="show traces whose label would teach most: --ask [N] --agent A"),
+    ] = False,
+    agent: Annotated[str, typer.Option("--agent", help="whose traces to ask about")] = "",
     why: Annotated[str, typer.Option("--why", help="in a few words; bad ones become a mode by it")] = "",
     by: Annotated[str, typer.Option("--by", help="who says so; default: the user name")] = "",
     as_json: AsJson = False,
 ) -> None:
-    """Say whether a trace is good or bad: triage takes your word for it."""
+    """Say whether a trace is good or bad: triage takes your word for it, and learns from it."""
+    if asks:
+        ask(_agent(agent), _count(trace), as_json=as_json)
+        return
     if not trace or quality is None:
         raise UserError("give a trace and good or bad: outerloop label TRACE good|bad [--why …]")
     verdict = output.run(_find(trace))
@@ -54,6 +64,22 @@ def label(
     else:
         said = "a failure" if verdict.detected else "no failure"
         output.say(f"{verdict.trace_id} is {quality.value}, says {who}; triage called it {said}")
+
+
+def _agent(agent: str) -> str:
+    if not agent:
+        raise UserError(
+            "name the --agent whose traces are to be labelled: outerloop label --ask [N] --agent A"
+        )
+    return agent
+
+
+def _count(number: str) -> int:
+    if not number:
+        return _ASKED
+    if not number.isdecimal() or not 0 < int(number) <= _MOST_ASKED:
+        raise UserError(f"--ask {number}: give a number of traces from 1 to {_MOST_ASKED}, or none")
+    return int(number)
 
 
 async def _find(trace_id: str) -> Verdict:

@@ -2,7 +2,6 @@
 
 import asyncio
 import time
-from datetime import UTC, datetime
 from typing import Annotated, Any
 
 import typer
@@ -13,6 +12,7 @@ from outerloop.cli.config import common
 from outerloop.cli.kafka import connected, producer
 from outerloop.cli.output import AsJson
 from outerloop.cli.publish import now, person
+from outerloop.cli.times import time_of
 from outerloop.contracts.v1.replay_pb2 import ReplayRequested
 from outerloop.runtime.clickhouse import ClickHouse
 from outerloop.runtime.envelope import headers_for, key_of, stable_id
@@ -43,7 +43,7 @@ def replay(
     With --as-of, what was interrupted goes on where it was: give the detector that runs now.
     """
     at = now()
-    period = Period(_time(since, "--from"), _time(until, "--to") if until else at)
+    period = Period(time_of(since, "--from"), time_of(until, "--to") if until else at)
     if period.begin >= period.end:
         raise UserError(f"--from {period.begin.isoformat()} is not before --to {period.end.isoformat()}")
     request = ReplayRequested(agent=agent, requested_by=person(by))
@@ -91,13 +91,3 @@ async def _send(kafka: Any, request: ReplayRequested, trace_ids: list[str]) -> N
         key=key_of(message),
         headers=[(name, text.encode()) for name, text in headers.items()],
     )
-
-
-def _time(text: str, option: str) -> datetime:
-    try:
-        at = datetime.fromisoformat(text)
-    except ValueError as error:
-        raise UserError(
-            f"{option} {text!r}: expected a date or time, as 2026-11-01 or 2026-11-01T12:30"
-        ) from error
-    return at if at.tzinfo else at.replace(tzinfo=UTC)

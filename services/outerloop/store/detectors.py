@@ -10,7 +10,7 @@ from outerloop.runtime.clickhouse import ClickHouse
 # The rules alone, whichever they are.
 RULES = "rules"
 _MEASURES = (
-    "agent, version, detector, ready, labels, good, called, right, missed, rules_called, rules_right,"
+    "agent, version, detector, ready, labels, good, by_people, called, right, missed, rules_called, rules_right,"
     " rules_missed, learned_at"
 )
 
@@ -25,6 +25,7 @@ class Learned:
     ready: bool
     labels: int
     good: int
+    by_people: int
     called: int
     right: int
     missed: int

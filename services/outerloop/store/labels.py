@@ -37,6 +37,11 @@ class Truth:
     good: bool
     source: str
 
+    @property
+    def by_people(self) -> bool:
+        """Whether a person has said so."""
+        return self.source != "evaluator"
+
 
 # Of several that speak of a trace a person counts before a review, that before an evaluator; the latest of
 # each. An evaluator that calls it bad is believed against one that calls it good: it looks at other things.

@@ -206,6 +206,40 @@ async def newest(db: ClickHouse, agent: str, at_most: int) -> list[str]:
     return [row["trace_id"] for row in rows]
 
 
+async def between(db: ClickHouse, agent: str, start: datetime, end: datetime) -> list[str]:
+    """The agent's judged traces that began in [start, end), the oldest first."""
+    rows = await db.query(
+        "SELECT trace_id FROM judged_traces FINAL WHERE agent = {agent:String}"
+        " AND day >= toDate({start:DateTime64(3)}) AND day <= toDate({end:DateTime64(3)})"
+        " AND occurred_at >= {start:DateTime64(3)} AND occurred_at < {end:DateTime64(3)}"
+        " ORDER BY occurred_at, trace_id",
+        agent=agent,
+        start=start,
+        end=end,
+    )
+    return [row["trace_id"] for row in rows]
+
+
+async def unlabelled(db: ClickHouse, agent: str, since: datetime, at_most: int) -> dict[str, float]:
+    """Scores of an agent's traces since then that no person has labelled, by trace id.
+
+    Those nearest to a half, which is where a detector is unsure; and by hash a quarter of any other.
+    """
+    rows = await db.query(
+        "WITH those AS (SELECT trace_id, score FROM judged_traces FINAL WHERE agent = {agent:String}"
+        " AND day >= toDate({since:DateTime64(3)}) AND occurred_at >= {since:DateTime64(3)}"
+        " AND trace_id NOT IN (SELECT trace_id FROM labels WHERE agent = {agent:String}))"
+        " SELECT * FROM (SELECT * FROM those ORDER BY abs(score - 0.5), trace_id LIMIT {most:UInt32})"
+        " UNION DISTINCT"
+        " SELECT * FROM (SELECT * FROM those ORDER BY cityHash64(trace_id), trace_id LIMIT {any:UInt32})",
+        agent=agent,
+        since=since,
+        most=at_most - at_most // 4,
+        any=at_most // 4,
+    )
+    return {row["trace_id"]: row["score"] for row in rows}
+
+
 def _verdict(row: Mapping[str, Any]) -> Verdict:
     lists = {
         "signals": _signals(row["signals"]),

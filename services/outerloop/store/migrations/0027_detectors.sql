@@ -1,4 +1,4 @@
--- What was learned, measured: of `labels` left-out traces (`good` of them good) the detector `called` so many
+-- What was learned, measured: of `labels` left-out traces (`good` of them good, `by_people` labelled by people) the detector `called` so many
 -- failures, `right` of them were, and it `missed` others; the same of all rules on the same traces. `ready`: there
 -- were labels enough to learn more than which rules to believe. `detector` is its name in verdicts: that of the
 -- rules, where it calls failures what they do. Writer: triage.
@@ -6,7 +6,8 @@ ALTER TABLE detectors
     ADD COLUMN IF NOT EXISTS detector String AFTER version,
     ADD COLUMN IF NOT EXISTS ready Bool AFTER state,
     ADD COLUMN IF NOT EXISTS good UInt32 AFTER labels,
-    ADD COLUMN IF NOT EXISTS called UInt32 AFTER good,
+    ADD COLUMN IF NOT EXISTS by_people UInt32 AFTER good,
+    ADD COLUMN IF NOT EXISTS called UInt32 AFTER by_people,
     ADD COLUMN IF NOT EXISTS right UInt32 AFTER called,
     ADD COLUMN IF NOT EXISTS missed UInt32 AFTER right,
     ADD COLUMN IF NOT EXISTS rules_called UInt32 AFTER missed,

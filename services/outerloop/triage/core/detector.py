@@ -144,7 +144,7 @@ class Detector:
                 "agent": self.agent,
                 "seen": [packed(run) for run in self._seen.values()],
                 "examples": [
-                    {"run": packed(e.run), "failed": e.failed, "cause": e.cause}
+                    {"run": packed(e.run), "failed": e.failed, "source": e.source}
                     for e in self._examples.values()
                 ],
             }
@@ -156,7 +156,7 @@ class Detector:
         state = json.loads(text)
         detector = cls(state["agent"], memory=memory)
         detector.keep(unpacked(run) for run in state["seen"])
-        detector.learn(Example(unpacked(e["run"]), e["failed"], e["cause"]) for e in state["examples"])
+        detector.learn(Example(unpacked(e["run"]), e["failed"], e["source"]) for e in state["examples"])
         return detector
 
     def _changed(self) -> None:

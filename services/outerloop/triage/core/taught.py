@@ -38,11 +38,16 @@ _WISH = 12  # words of the first message
 
 @dataclass(frozen=True, slots=True)
 class Example:
-    """A run of which it is known what it was; `cause` says why it failed, "" when nobody said."""
+    """A run of which it is known what it was, and by whom: person, review or evaluator."""
 
     run: Seen
     failed: bool
-    cause: str = ""
+    source: str = "person"
+
+    @property
+    def by_people(self) -> bool:
+        """Whether a person has said so."""
+        return self.source != "evaluator"
 
 
 @dataclass(frozen=True)
