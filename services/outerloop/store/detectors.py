@@ -10,8 +10,8 @@ from outerloop.runtime.clickhouse import ClickHouse
 # The rules alone, whichever they are.
 RULES = "rules"
 _MEASURES = (
-    "agent, version, detector, ready, labels, good, by_people, called, right, missed, rules_called, rules_right,"
-    " rules_missed, learned_at"
+    "agent, version, detector, ready, labels, good, by_people, called, right, missed, rules_called,"
+    " rules_right, rules_missed, learned_at"
 )
 
 

@@ -46,6 +46,8 @@ class Learning:
     def __init__(self, db: ClickHouse, adopts: Adopts) -> None:
         self._db = db
         self._adopts = adopts
+        # What was learned from last, by agent: of some labels the traces are gone, and they stay so.
+        self._tried: dict[str, tuple[int, int]] = {}
 
     async def visit(self, agent: str, now: datetime) -> Learned | None:
         """Learn an agent's detector where there is enough more to learn from; None where there is not."""
@@ -86,13 +88,11 @@ class Learning:
     async def _is_due(
         self, agent: str, truths: Sequence[Truth], newest: Learned | None, now: datetime
     ) -> bool:
-        people = sum(truth.by_people for truth in truths)
-        for told, known in (
-            (len(truths), newest.labels if newest else 0),
-            (people, newest.by_people if newest else 0),
-        ):
-            if told >= LEAST_LABELS and told >= GROWN * known:
-                return True
+        there = len(truths), sum(truth.by_people for truth in truths)
+        known = (newest.labels, newest.by_people) if newest else (0, 0)
+        if any(told >= max(LEAST_LABELS, GROWN * then) for told, then in zip(there, known, strict=True)):
+            tried, self._tried[agent] = self._tried.get(agent), there
+            return tried != there
         if newest and (newest.labels or now - newest.learned_at < OLD):
             return False
         return len(await verdicts.newest(self._db, agent, LEAST_RUNS)) >= LEAST_RUNS

@@ -1,7 +1,7 @@
--- What was learned, measured: of `labels` left-out traces (`good` of them good, `by_people` labelled by people) the detector `called` so many
--- failures, `right` of them were, and it `missed` others; the same of all rules on the same traces. `ready`: there
--- were labels enough to learn more than which rules to believe. `detector` is its name in verdicts: that of the
--- rules, where it calls failures what they do. Writer: triage.
+-- What was learned, measured: of `labels` left-out traces (`good` of them good, `by_people` labelled by people) the
+-- detector `called` so many failures, `right` of them were, and it `missed` others; the same of all rules on the same
+-- traces. `ready`: there were labels enough to learn more than which rules to believe. `detector` is its name in
+-- verdicts: that of the rules, where it calls failures what they do. Writer: triage.
 ALTER TABLE detectors
     ADD COLUMN IF NOT EXISTS detector String AFTER version,
     ADD COLUMN IF NOT EXISTS ready Bool AFTER state,
