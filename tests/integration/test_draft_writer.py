@@ -129,6 +129,15 @@ async def test_healthy_runs_that_it_fails_are_counted_for_the_model(engine: Any)
     assert "it fails on 2 of 4 healthy runs" in json.dumps(model.requests[1]["messages"][-1])
 
 
+async def test_an_eval_that_lets_pass_broken_runs_is_sent_back(engine: Any) -> None:
+    model = Model({"expect": [{"check": "any", "of": WAYS}]}, GOOD)
+    record, paid = await drafted(engine, model)
+    assert [e.check for e in record.eval.expect] == ["any", "answered"]
+    assert len(paid) == 2
+    told = json.dumps(model.requests[1]["messages"][-1])
+    assert "it fails 0, and must fail 25% (OUTERLOOP_DRAFT_MUTANTS): it lets pass: answer emptied" in told
+
+
 async def test_a_model_without_a_price_is_refused_at_the_start(engine: Any) -> None:
     with pytest.raises(UserError, match=r"OUTERLOOP_DRAFT_MODEL: no price is known for the model 'x'"):
         await drafted(engine, Model(GOOD), draft_model="x")
