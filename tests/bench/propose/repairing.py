@@ -41,8 +41,7 @@ from outerloop.runtime.prices import price_of
 from outerloop.trace.model import Trace
 from outerloop.trace.neighbours import neighbours
 from outerloop.trace.signal import Signal
-from outerloop.triage.core.signals import rules_of
-from outerloop.triage.core.transcript import transcript_of
+from outerloop.triage.core.signals import signals_of
 from outerloop.trial.checks import run_checks
 from outerloop.trial.isolation import Bubblewrap
 from outerloop.trial.run import Trial, TrialSpec, run_trial
@@ -140,7 +139,7 @@ def signals(flaw: Flaw, failing: Trace) -> tuple[Signal, ...]:
     if flaw.audit:
         said = flaw.audit.format(_figure(flaw, failing))
         return (Signal("evaluation", "audit", f"fail: {said}", failing.root.span_id),)
-    return rules_of(transcript_of(failing))
+    return signals_of(failing, [])
 
 
 def _figure(flaw: Flaw, failing: Trace) -> str:
