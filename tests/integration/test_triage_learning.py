@@ -16,7 +16,7 @@ from engines.triage_workers import Workers, workers
 from integration.test_cli import Shell
 from outerloop.contracts.v1.detector_pb2 import DetectorChosen
 from outerloop.runtime.topics import topic_of
-from outerloop.store import detectors, evaluations, labels, releases, verdicts
+from outerloop.store import detectors, evaluations, forgetting, labels, releases, verdicts
 from outerloop.store.labels import Label
 from outerloop.store.releases import Release, State
 from outerloop.trace.evaluation import evaluations_of
@@ -199,6 +199,22 @@ async def test_a_person_decides_and_the_rules_stay_until_a_person_says_otherwise
         (made.version, False),
     ]
     assert "chosen the rules" in rows[1]["reason"]
+
+
+async def test_who_is_forgotten_is_in_no_detector(one: Workers, agent: str) -> None:
+    learning = Learning(one.db, "measured")
+    ids = list(await learned(one, agent, 40))
+    first = await learning.visit(agent, NOW)
+    gone = await forgetting.forget(one.db, forgetting.Found((ids[0],), ()))
+    assert (gone["detectors"], gone["labels"]) == (1, 1)
+    assert await detectors.of_agent(one.db, agent) == []
+    second = await learning.visit(agent, NOW + timedelta(seconds=1))
+    assert first is not None
+    assert second is not None
+    assert (first.labels, second.labels) == (40, 39)
+    state = await detectors.state(one.db, agent, second.version)
+    assert state is not None
+    assert ids[0] not in state
 
 
 async def test_what_evaluators_alone_have_taught_does_not_judge(

@@ -69,6 +69,11 @@ async def forget(db: ClickHouse, found: Found) -> dict[str, int]:
         deleted["harness_steps"] = await _delete(db, "harness_steps", f"change_id IN ({changes})", quoting)
         for table in OF_EVALS:
             deleted[table] = await _delete(db, table, "eval_id IN {ids:Array(String)}", quoting)
+    deleted["detectors"] = 0
+    for some in _parts(found.traces):
+        # What it has learned from is in it; triage learns another one from the labels that stay.
+        where = "arrayExists(i -> position(state, i) > 0, {ids:Array(String)})"
+        deleted["detectors"] += await _delete(db, "detectors", where, some)
     for table, column in reversed(OF_TRACES.items()):
         deleted[table] = 0
         for some in _parts(found.traces):

@@ -47,7 +47,7 @@ class Learning:
         self._db = db
         self._adopts = adopts
         # What was learned from last, by agent: of some labels the traces are gone, and they stay so.
-        self._tried: dict[str, tuple[int, int]] = {}
+        self._tried: dict[str, tuple[str, int, int]] = {}
 
     async def visit(self, agent: str, now: datetime) -> Learned | None:
         """Learn an agent's detector where there is enough more to learn from; None where there is not."""
@@ -91,8 +91,9 @@ class Learning:
         there = len(truths), sum(truth.by_people for truth in truths)
         known = (newest.labels, newest.by_people) if newest else (0, 0)
         if any(told >= max(LEAST_LABELS, GROWN * then) for told, then in zip(there, known, strict=True)):
-            tried, self._tried[agent] = self._tried.get(agent), there
-            return tried != there
+            now_tried = (newest.version if newest else "", *there)
+            before, self._tried[agent] = self._tried.get(agent), now_tried
+            return before != now_tried
         if newest and (newest.labels or now - newest.learned_at < OLD):
             return False
         return len(await verdicts.newest(self._db, agent, LEAST_RUNS)) >= LEAST_RUNS
