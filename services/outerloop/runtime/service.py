@@ -11,6 +11,7 @@ from typing import Any
 from aiohttp import web
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
+from outerloop.runtime import metrics
 from outerloop.runtime.bus import Bus
 from outerloop.runtime.clickhouse import ClickHouse
 from outerloop.runtime.errors import OutageError
@@ -41,7 +42,7 @@ async def run(settings: Settings, name: str, wire: Wire) -> None:
     bus = Bus(settings, name)
     background = wire(bus, db)
     async with _health(settings, bus) as health, contextlib.aclosing(_Closing(db)):
-        if not await _connected(bus, db, stop):
+        if not await _connected(bus, db, stop, health):
             return
         try:
             health.ready = True
@@ -53,7 +54,7 @@ async def run(settings: Settings, name: str, wire: Wire) -> None:
             log.info("%s has stopped", name)
 
 
-async def _connected(bus: Bus, db: ClickHouse, stop: asyncio.Event) -> bool:
+async def _connected(bus: Bus, db: ClickHouse, stop: asyncio.Event, health: "_Health") -> bool:
     """Wait for the schema, Kafka and our topics; nothing is taken from Kafka before all are there."""
     while not stop.is_set():
         try:
@@ -61,9 +62,12 @@ async def _connected(bus: Bus, db: ClickHouse, stop: asyncio.Event) -> bool:
             await bus.__aenter__()
         except OutageError as outage:
             log.warning("%s; trying again", outage)
+            health.starting = str(outage)
+            metrics.WAITING.labels(bus.group).set(1)
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(stop.wait(), _START_AGAIN_SECONDS)
         else:
+            metrics.WAITING.labels(bus.group).set(0)
             return True
     return False
 
@@ -93,6 +97,7 @@ class _Health:
 
     def __init__(self, bus: Bus) -> None:
         self.ready = False
+        self.starting = "starting"
         self.beat = time.monotonic()
         self._bus = bus
 
@@ -108,7 +113,7 @@ class _Health:
     async def readyz(self, _: web.Request) -> web.Response:
         waiting = self._bus.waiting_for
         ready = self.ready and not waiting
-        return web.Response(text="ok" if ready else waiting or "starting", status=200 if ready else 503)
+        return web.Response(text="ok" if ready else waiting or self.starting, status=200 if ready else 503)
 
     async def metrics(self, _: web.Request) -> web.Response:
         return web.Response(body=generate_latest(), headers={"Content-Type": CONTENT_TYPE_LATEST})

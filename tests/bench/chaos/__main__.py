@@ -12,6 +12,7 @@ from random import Random
 from typing import Any
 
 from bench.chaos import counting
+from bench.chaos.away import away
 from bench.chaos.load import SPANS_A_TRACE, TRACES_A_RECORD, Sender, records
 from bench.chaos.world import Chaos, world
 from engines.kafka import missing
@@ -57,13 +58,18 @@ async def _run(options: argparse.Namespace, say: Callable[[str], None]) -> dict[
         chaos = Chaos(here, random, say)
         began = time.monotonic()
 
-        def struck(number: int) -> None:
-            sender.allow(spans * (number + 1) // options.kills)
+        # The last part is sent while ClickHouse is away.
+        steps = options.kills + bool(options.away)
 
-        sender.allow(spans // options.kills if options.kills else spans)
+        def struck(number: int) -> None:
+            sender.allow(spans * (number + 1) // steps)
+
+        sender.allow(spans // steps if steps else spans)
         async with asyncio.TaskGroup() as group:
             group.create_task(sender.send(records(spans, options.agents)))
-            group.create_task(chaos.strike(options.kills, struck))
+            await chaos.strike(options.kills, struck)
+            sender.allow(spans)
+            said = await away(here, options.away, say) if options.away else None
         say(f"{sender.sent} spans are sent, {sender.repeated} records more than once; waiting for the rest")
         db = ClickHouse(here.settings)
         try:
@@ -76,6 +82,7 @@ async def _run(options: argparse.Namespace, say: Callable[[str], None]) -> dict[
             "by_victim": chaos.kills,
             "resent_records": sender.repeated,
             "unasked_ends": len(here.crashes),
+            "away": said,
             "seconds": round(time.monotonic() - began, 1),
         }
 
@@ -88,6 +95,9 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--otlp", type=float, default=0.25, help="share that goes to ingest's own receiver")
     parser.add_argument("--agents", type=int, default=3)
     parser.add_argument("--seed", type=int, default=7)
+    parser.add_argument(
+        "--away", type=float, default=0.0, help="seconds without ClickHouse, as a last strike"
+    )
     parser.add_argument(
         "--within", type=float, default=240.0, help="seconds without any progress, at the end"
     )
