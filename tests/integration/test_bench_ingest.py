@@ -40,4 +40,6 @@ def test_the_short_form_measures_all_and_stores_all(tmp_path: Path) -> None:
     assert min(result[f"{each}spans_per_s"] for each in ("", "limit_", "python_way_")) > 0
     assert 0 < result["visible_p50_ms"] <= result["visible_p99_ms"]
     assert result["rss_mb"] > 50
+    costs = result["redaction"]
+    assert min(costs["credentials_us_per_span"], costs["all_us_per_span"]) > 0
     assert "is left out" in done.stdout
