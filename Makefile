@@ -65,6 +65,15 @@ deploy-engines: deploy-tools ## what test-deploy tries the deployment on, built 
 	@test -x $(TOOLS)/otelcol || { go run go.opentelemetry.io/collector/cmd/builder@v0.165.0 --config tests/deploy/collector.yaml \
 	  && mv .cache/otelcol/otelcol $(TOOLS)/otelcol; }
 
+# Their libraries are never the project's own: an environment each, from its locked requirements.
+CLIENTS := $(patsubst deploy/examples/clients/%.py,%,$(wildcard deploy/examples/clients/*.py))
+client-environments: setup $(CLIENTS:%=.cache/clients/%/.ready) ## what the example clients are tested in
+.cache/clients/%/.ready: deploy/examples/clients/%.txt
+	@echo "an environment for $* …"
+	@$(UV) venv --quiet --clear --python $(BIN)/python $(@D)
+	@$(UV) pip sync --quiet --python $(@D)/bin/python $<
+	@touch $@
+
 test-deploy: setup deploy-tools ## chart, alerts, dashboards, image: one line a check, one JSON line at the end
 	$(BIN)/python tests/deploy $(ARGS)
 
@@ -129,6 +138,8 @@ lock: setup ## resolve dependencies again, after pyproject.toml changed
 	$(UV) pip compile --quiet pyproject.toml --all-extras --group dev --universal --python-version 3.11 \
 	  --generate-hashes --no-header --output-file requirements.lock
 	$(UV) pip compile $(IMAGE_LOCK) --output-file deploy/image.lock
+	for client in $(CLIENTS); do $(UV) pip compile --quiet deploy/examples/clients/$$client.py --universal \
+	  --python-version 3.11 --no-annotate --no-header --output-file deploy/examples/clients/$$client.txt || exit 1; done
 
 clean: ## forget environment, caches and local data
 	rm -rf $(VENV) .cache .outerloop .mypy_cache .ruff_cache .pytest_cache

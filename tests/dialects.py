@@ -174,6 +174,75 @@ FIXTURES = {
         {"operation": "execute_tool", "tool": "search", "arguments": '{"q": "x"}', "result": "3 hits"}
         | {"error_type": "KeyError"},
     ),
+    "openinference tool of OpenAI Agents": Fixture(
+        {
+            "openinference.span.kind": "TOOL",
+            "tool.name": "get_order",
+            "input.value": '{"order_id": "A-1"}',
+            "output.value": "shipped",
+            "tool.parameters": '{"properties": {"order_id": {"type": "string"}}, "type": "object"}',
+        },
+        {"operation": "execute_tool", "tool": "get_order", "arguments": '{"order_id": "A-1"}'}
+        | {"result": "shipped"},
+    ),
+    "openinference tool of LangGraph": Fixture(
+        {
+            "openinference.span.kind": "TOOL",
+            "tool.name": "get_order",
+            "input.value": "A-1",
+            "output.value": '{"type": "tool", "data": {"content": "shipped: \\u00fc / \\"x\\"", "type": '
+            '"tool", "name": "get_order", "id": null, "tool_call_id": "toolu_1", "status": "success"}}',
+            "metadata": '{"lc_agent_name": "orders", "langgraph_step": 2}',
+        },
+        {"operation": "execute_tool", "tool": "get_order", "arguments": "A-1", "agent": "orders"}
+        | {"result": 'shipped: ü / "x"'},
+    ),
+    "openinference tool that says something like it": Fixture(
+        {
+            "openinference.span.kind": "TOOL",
+            "output.value": '{"type": "tool", "data": {"content": "shipped", "tool_call_id": 3}}',
+            "metadata": '{"lc_agent_name": 5}',
+        },
+        {
+            "operation": "execute_tool",
+            "result": '{"type": "tool", "data": {"content": "shipped", "tool_call_id": 3}}',
+        },
+    ),
+    "openinference tool of LangGraph that says half a character": Fixture(
+        {
+            "openinference.span.kind": "TOOL",
+            "output.value": '{"data": {"content": "a\\ud800", "tool_call_id": "toolu_1"}}',
+        },
+        {
+            "operation": "execute_tool",
+            "result": '{"data": {"content": "a\\ud800", "tool_call_id": "toolu_1"}}',
+        },
+    ),
+    "anthropic sdk": Fixture(
+        {
+            "gen_ai.operation.name": "execute_tool",
+            "gen_ai.provider.name": "anthropic",
+            "gen_ai.tool.name": "get_order",
+            "gen_ai.tool.call.arguments": '{"order_id":"Z-9"}',
+            "gen_ai.conversation.id": "c-1",
+            "anthropic.tool_result.content": '[{"type":"text","text":"no order"},{"type":"image"},'
+            '{"type":"text","text":"Z-9"}]',
+            "error.type": "tool_error",
+        },
+        {
+            "operation": "execute_tool",
+            "provider": "anthropic",
+            "tool": "get_order",
+            "arguments": '{"order_id":"Z-9"}',
+            "session_id": "c-1",
+            "result": "no order\nZ-9",
+            "error_type": "tool_error",
+        },
+    ),
+    "anthropic sdk without text": Fixture(
+        {"gen_ai.operation.name": "execute_tool", "anthropic.tool_result.content": '[{"type":"image"}]'},
+        {"operation": "execute_tool", "result": '[{"type":"image"}]'},
+    ),
     "openinference agent": Fixture(
         {"openinference.span.kind": "AGENT", "agent.name": "a", "input.value": "Hi", "output.value": "Ho"},
         {"operation": "invoke_agent", "agent": "a", "input": "Hi", "output": "Ho"},

@@ -21,7 +21,7 @@ import samples
 from dialects import FIXTURES
 from outerloop.runtime.clickhouse import ClickHouse
 from outerloop.runtime.settings import Settings
-from outerloop.store import landing, spans
+from outerloop.store import dialect_sql, landing, spans
 from outerloop.store.dialect_sql import ALIASES
 from outerloop.store.migrate import migrate, migrations
 from outerloop.trace.model import Span
@@ -82,8 +82,12 @@ async def agree(db: ClickHouse, payloads: Sequence[bytes]) -> None:
 
 async def test_the_committed_migration_is_what_the_table_of_dialects_gives() -> None:
     files = resources.files("outerloop.store") / "migrations"
-    assert (files / "0012_landing.sql").read_text() == landing.migration(), (
-        "trace/dialects.py has changed: add a migration, by `python -m outerloop.store.landing`"
+    assert (files / "0045_dialects.sql").read_text() == dialect_sql.migration(), (
+        "trace/dialects.py has changed: add a migration, by `python -m outerloop.store.dialect_sql`"
+    )
+    view = "".join(f"{statement};\n" for statement in landing.statements())
+    assert (files / "0012_landing.sql").read_text().endswith(view), (
+        "store/landing.py has changed: add a migration with what its statements() gives"
     )
 
 

@@ -547,3 +547,25 @@ def test_a_trace_knows_its_root_and_counts_a_repeated_span_once() -> None:
     ]
     without = Trace.of(spans[1:])
     assert without.root == spans[1]
+
+
+def test_a_langgraph_says_its_answer_with_the_last_message_of_its_state() -> None:
+    said = [
+        {"type": "human", "data": {"content": "Where is A-1?"}},
+        {"type": "ai", "data": {"content": [{"type": "text", "text": "Let me see."}, {"type": "tool_use"}]}},
+        {"type": "tool", "data": {"content": "shipped"}},
+        {"type": "ai", "data": {"content": "It is shipped."}},
+    ]
+    nothing = '[{"role":"user","parts":[]}]'  # as OpenInference has it at the root
+    root = Span(trace_id="t", span_id="1", input=nothing, output=json.dumps({"messages": said}))
+    call = Span(trace_id="t", span_id="2", parent_span_id="1", operation="chat", input="Where is A-1?")
+    trace = Trace.of([root, call])
+    assert (trace.request, trace.answer) == ("Where is A-1?", "It is shipped.")
+    state = Trace.of([Span(trace_id="t", span_id="1", input=json.dumps({"messages": said}))])
+    assert [m["role"] for m in state.input_messages] == ["user", "assistant", "tool", "assistant"]
+    assert state.request == "Where is A-1?"
+
+
+@pytest.mark.parametrize("output", ['{"messages": ["a"]}', '{"messages": [{"data": 1}]}', '{"messages": 3}'])
+def test_an_answer_that_only_looks_like_a_state_is_plain_text(output: str) -> None:
+    assert Trace.of([Span(trace_id="t", span_id="1", output=output)]).answer == output

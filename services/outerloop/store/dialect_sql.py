@@ -2,9 +2,10 @@
 
 A column that is asked by, and small, is a DEFAULT: made when a span is stored, whoever inserts it. Content
 (messages, arguments, results) is an ALIAS: it stands in SpanAttributes already, and a second copy would
-double the disk.
+double the disk. `python -m outerloop.store.dialect_sql` writes the newest migration of them; a test compares.
 """
 
+import sys
 from collections.abc import Iterable
 
 from outerloop.trace.dialects import (
@@ -21,7 +22,10 @@ from outerloop.trace.dialects import (
     NUMBER,
     PLAIN_INPUT,
     PLAIN_OUTPUT,
+    RESULT_BLOCKS,
+    RESULT_MESSAGE,
     TOOL_ENTITY,
+    TOOL_PARAMETERS,
     Indexed,
 )
 
@@ -53,21 +57,22 @@ _TYPES = {"session_id": "String", "cost": "Float64"} | dict.fromkeys(COUNTS, "UI
 _CODECS = {"SessionId": "ZSTD(1)", "Cost": "ZSTD(1)"}
 
 
-def columns() -> list[str]:
-    """The columns that the dialects fill; harmless to repeat."""
+_HEAD = """\
+-- What the columns of a span are made of, by trace/dialects.py. A DEFAULT says it of spans that are stored
+-- from now on, an ALIAS of all. Written by `python -m outerloop.store.dialect_sql`. Writer: ingest.
+"""
+
+
+def migration() -> str:
+    """The text of a migration's file that makes the columns say what the dialects say; harmless to repeat."""
     kinds = {c: _TYPES.get(field, "LowCardinality(String)") for c, field in DEFAULTS.items()}
     codecs = {c: "T64, ZSTD(1)" if kind == "UInt64" else _CODECS.get(c, "") for c, kind in kinds.items()}
     declared = [
         f"{c} {kinds[c]} DEFAULT {_default(field)}" + (f" CODEC({codecs[c]})" if codecs[c] else "")
         for c, field in DEFAULTS.items()
     ]
-    return [
-        _alter(f"ADD COLUMN IF NOT EXISTS {c} {kind}" for c, kind in kinds.items()),
-        _alter(f"MODIFY COLUMN {column}" for column in declared),
-        # What was stored in such a column stands in SpanAttributes as well, so nothing is lost.
-        _alter(f"DROP COLUMN IF EXISTS {c}" for c in ALIASES),
-        _alter(f"ADD COLUMN {c} String ALIAS {_alias(field)}" for c, field in ALIASES.items()),
-    ]
+    declared += [f"{c} String ALIAS {_alias(field)}" for c, field in ALIASES.items()]
+    return f"{_HEAD}{_alter(f'MODIFY COLUMN {column}' for column in declared)};\n"
 
 
 def json_string(text: str) -> str:
@@ -81,9 +86,9 @@ def _alter(what: Iterable[str]) -> str:
 
 def _default(field: str) -> str:
     if field in COUNTS:
-        return f"toUInt64OrZero({_looking_like(_first(COUNTS[field]), COUNT)})"
+        return f"toUInt64OrZero({_looking_like(_first(COUNTS[field], number=True), COUNT)})"
     if field in COSTS:
-        return f"toFloat64OrZero({_looking_like(_first(COSTS[field]), COST)})"
+        return f"toFloat64OrZero({_looking_like(_first(COSTS[field], number=True), COST)})"
     otherwise = {
         "operation": f"transform(lower({_first(KIND_NAMES)}), {_array(KINDS)}, {_array(KINDS.values())}, '')",
         "agent": "if(Operation = 'invoke_agent', ResourceAttributes['service.name'], '')",
@@ -95,23 +100,48 @@ def _default(field: str) -> str:
 
 
 def _alias(field: str) -> str:
+    plain = {
+        "arguments": _first(PLAIN_INPUT + TOOL_PARAMETERS),
+        "result": _tool_said(_first(PLAIN_OUTPUT)),
+        "input": _first(PLAIN_INPUT),
+        "output": _first(PLAIN_OUTPUT),
+    }
     of_tool = field in ("arguments", "result")
-    plain = _first(PLAIN_INPUT if field in ("arguments", "input") else PLAIN_OUTPUT)
-    otherwise = f"if(Operation {'=' if of_tool else '!='} 'execute_tool', {plain}, '')"
+    otherwise = f"if(Operation {'=' if of_tool else '!='} 'execute_tool', {plain[field]}, '')"
     for dialect in reversed(INDEXED.get(field, ())):
         nested = _nested(dialect)
         otherwise = f"if({nested} != '', {nested}, {otherwise})"
     return _first(FIELDS[field], otherwise)
 
 
-def _first(names: tuple[str, ...], otherwise: str = "''") -> str:
-    return f"multiIf({', '.join(f'{_value(n)} != {_text()}, {_value(n)}' for n in names)}, {otherwise})"
+def _tool_said(otherwise: str) -> str:
+    """The result of a tool where it is not simply an attribute; as trace.understand does it."""
+    name, content, known_by = RESULT_MESSAGE
+    message, known = (_text_at(_value(name), _texts(path)) for path in (content, known_by))
+    texts = f"arrayMap(b -> {_text_at('b', _text('text'))}, JSONExtractArrayRaw({_value(RESULT_BLOCKS)}))"
+    joined = f"arrayStringConcat(arrayFilter(t -> t != '', {texts}), '\\n')"
+    return (
+        f"multiIf({known} != '' AND {message} != '', {message}, {joined} != '', {joined}, "
+        f"{_value(RESULT_BLOCKS)} != '', {_value(RESULT_BLOCKS)}, {otherwise})"
+    )
 
 
-def _value(name: str) -> str:
+def _first(names: tuple[str, ...], otherwise: str = "''", *, number: bool = False) -> str:
+    values = [_value(name, number=number) for name in names]
+    return f"multiIf({', '.join(f'{value} != {_text()}, {value}' for value in values)}, {otherwise})"
+
+
+def _value(name: str, *, number: bool = False) -> str:
     name, _, member = name.partition("#")
     value = f"{_MAP}[{_text(name)}]"
-    return f"JSONExtractRaw({value}, {_text(member)})" if member else value
+    if not member:
+        return value
+    return f"JSONExtractRaw({value}, {_text(member)})" if number else _text_at(value, _text(member))
+
+
+def _text_at(value: str, path: str) -> str:
+    # JSONExtractString makes a text of a number as well.
+    return f"if(JSONType({value}, {path}) = 'String', JSONExtractString({value}, {path}), '')"
 
 
 def _looking_like(value: str, pattern: str) -> str:
@@ -163,8 +193,16 @@ def _numbers(start: str) -> str:
 
 
 def _array(texts: Iterable[str]) -> str:
-    return f"[{', '.join(map(_text, texts))}]"
+    return f"[{_texts(texts)}]"
+
+
+def _texts(texts: Iterable[str]) -> str:
+    return ", ".join(map(_text, texts))
 
 
 def _text(text: str = "") -> str:
     return "'" + text.replace("\\", "\\\\").replace("'", "\\'") + "'"
+
+
+if __name__ == "__main__":
+    sys.stdout.write(migration())

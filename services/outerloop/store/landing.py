@@ -1,15 +1,13 @@
 """How OTLP becomes rows inside ClickHouse: table otlp_landing, which keeps nothing, and the view behind it.
 
-`python -m outerloop.store.landing` writes the migration that stands committed; a test compares. The landing
-table has the nested structure of landing.proto; every set of attributes goes the same way through `_texts`
-(their text, for the Collector's columns) and `_shape` (a letter for what each value was, so that it can be
-given back).
+They stand committed in a migration; a test compares. The landing table has the nested structure of
+landing.proto; every set of attributes goes the same way through `_texts` (their text, for the Collector's
+columns) and `_shape` (a letter for what each value was, so that it can be given back).
 """
 
-import sys
 from importlib import resources
 
-from outerloop.store.dialect_sql import columns, json_string
+from outerloop.store.dialect_sql import json_string
 
 # Letter of Shape -> number of the field in landing.proto: what a value was. `-`: nothing at all.
 LETTERS = {"-": 0, "s": 1, "b": 2, "i": 3, "d": 4, "a": 5, "y": 7, "r": 16}
@@ -47,11 +45,6 @@ _TEXT = (
     f" v.arm = 'a', {json_string('v.array_value.values.string_value')}, v.arm = 'r', v.json,"
     " v.arm = 'y', base64Encode(v.bytes_value), 'null')"
 )
-_HEAD = """\
--- OTLP into otel_traces. Written by `python -m outerloop.store.landing`: what the columns of a span are
--- made of follows from trace/dialects.py. Protobuf goes into otlp_landing, which keeps nothing; the view
--- makes rows of it. Writer: ingest.
-"""
 
 
 def _texts(pairs: str) -> str:
@@ -142,24 +135,11 @@ FROM
 
 
 def statements() -> list[str]:
-    """All of the migration."""
-    return [
-        *columns(),
-        f"CREATE TABLE IF NOT EXISTS otlp_landing (resource_spans {_RESOURCES}) ENGINE = Null",
-        _VIEW,
-    ]
-
-
-def migration() -> str:
-    """The text of the migration's file."""
-    return _HEAD + "".join(f"{statement};\n" for statement in statements())
+    """The landing table and its view, as they stand in the migration."""
+    return [f"CREATE TABLE IF NOT EXISTS otlp_landing (resource_spans {_RESOURCES}) ENGINE = Null", _VIEW]
 
 
 def schema() -> str:
     """landing.proto without what only people read: it travels in the address of every insert."""
     text = (resources.files(__package__) / "landing.proto").read_text("utf-8")
     return " ".join(line.strip() for line in text.splitlines() if line and not line.startswith("//"))
-
-
-if __name__ == "__main__":
-    sys.stdout.write(migration())

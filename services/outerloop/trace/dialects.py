@@ -1,7 +1,8 @@
 """Which attribute says what, in the dialects that instrumentations speak. One table, first match wins.
 
 Two readers follow it, and a test holds them together: trace.understand in Python, and the columns of
-otel_traces in SQL (store.dialect_sql writes them). A name `a#b` means member `b` of the JSON object in `a`.
+otel_traces in SQL (store.dialect_sql writes them). A name `a#b` means member `b` of the JSON object in `a`:
+a text in FIELDS, a number in COUNTS and COSTS.
 
 OTel GenAI: github.com/open-telemetry/semantic-conventions-genai (new names first, then the deprecated
 ones). OpenInference: Arize's semantic conventions. Traceloop: OpenLLMetry's semconv_ai. Langfuse: its
@@ -13,7 +14,7 @@ from dataclasses import dataclass
 
 # Field of outerloop.trace.model.Span -> attribute names, the best first.
 FIELDS: dict[str, tuple[str, ...]] = {
-    "agent": ("gen_ai.agent.name", "agent.name", "traceloop.workflow.name"),
+    "agent": ("gen_ai.agent.name", "agent.name", "traceloop.workflow.name", "metadata#lc_agent_name"),
     "agent_version": ("gen_ai.agent.version", "langfuse.version", "langfuse.release"),
     "session_id": (
         "gen_ai.conversation.id",
@@ -33,7 +34,7 @@ FIELDS: dict[str, tuple[str, ...]] = {
         "langfuse.observation.model.name",
     ),
     "tool": ("gen_ai.tool.name", "tool.name"),
-    "arguments": ("gen_ai.tool.call.arguments", "tool.parameters"),
+    "arguments": ("gen_ai.tool.call.arguments",),
     "result": ("gen_ai.tool.call.result", "gen_ai.tool.call.response"),
     "input": ("gen_ai.input.messages",),
     "output": ("gen_ai.output.messages",),
@@ -107,6 +108,13 @@ PLAIN_INPUT = ("input.value", "langfuse.observation.input", "lmnr.span.input", "
 PLAIN_OUTPUT = ("output.value", "langfuse.observation.output", "lmnr.span.output", "traceloop.entity.output")
 # What is the name of the tool only where the span is one of a tool.
 TOOL_ENTITY = ("traceloop.entity.name",)
+# What some instrumentations of OpenInference write the arguments into, and others (OpenAI Agents) the schema.
+TOOL_PARAMETERS = ("tool.parameters",)
+# What a tool said as content blocks, of which the texts count (the anthropic SDK's own spans).
+RESULT_BLOCKS = "anthropic.tool_result.content"
+# What a tool said as a message of LangChain: the attribute, the members on the way to the message's content,
+# and the member beside it by which one knows that it is such a message (OpenInference).
+RESULT_MESSAGE = ("output.value", ("data", "content"), ("data", "tool_call_id"))
 # What says that a span failed where no error type stands.
 ERROR_LEVEL, ERROR = "langfuse.observation.level", "ERROR"
 

@@ -12,6 +12,7 @@ from typing import Any
 
 # As deep as protobuf allows; deeper JSON is hostile, and would end in a RecursionError further on.
 _LEVELS = 100
+_LANGCHAIN_ROLES = {"human": "user", "ai": "assistant"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,7 +137,9 @@ class Trace:
     def input_messages(self) -> list[Any]:
         """The request as GenAI messages: the root's, else those of the first model call; [] if none."""
         sources = [self.root.input, *(s.input for s in self.model_calls[:1])]
-        return next((m for source in sources if (m := _messages(source, "user"))), [])
+        # OpenInference's LangChain gives the root a message with a role and nothing in it.
+        told = (_messages(source, "user") for source in sources)
+        return next((ms for ms in told if any(m.get("parts") or m.get("content") for m in ms)), [])
 
     @cached_property
     def request(self) -> str:
@@ -163,11 +166,30 @@ def text_of(message: Mapping[str, Any]) -> str:
 def _messages(text: str, role: str) -> list[Any]:
     # OpenInference and Traceloop give plain text where the GenAI conventions give messages.
     value = _json(text)
+    if said := _of_state(value):
+        return said if role == "user" else said[-1:]
     if isinstance(value, list):
         return [m for m in value if isinstance(m, dict)]
     if isinstance(value, dict) and ("parts" in value or "content" in value):
         return [value]
     return [{"role": role, "parts": [{"type": "text", "content": text}]}] if text else []
+
+
+def _of_state(value: Any) -> list[Any]:
+    """The messages of a LangGraph's state, the last of which is its answer; [] when it is none."""
+    listed = value.get("messages") if isinstance(value, dict) else None
+    said = []
+    for message in listed if isinstance(listed, list) else ():
+        data = message.get("data") if isinstance(message, dict) else None
+        if not isinstance(data, dict):
+            return []
+        role = _LANGCHAIN_ROLES.get(str(message.get("type")), str(message.get("type")))
+        content = data.get("content")
+        blocks = content if isinstance(content, list) else [{"type": "text", "text": content}]
+        texts = [b.get("text") for b in blocks if isinstance(b, dict) and b.get("type") == "text"]
+        parts = [{"type": "text", "content": text} for text in texts if isinstance(text, str) and text]
+        said.append({"role": role, "parts": parts})
+    return said
 
 
 def _object(text: str) -> Mapping[str, Any]:

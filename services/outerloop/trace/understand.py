@@ -6,6 +6,7 @@ What it says of a span, the columns of otel_traces say too.
 import json
 import re
 from collections.abc import Mapping
+from typing import Any
 
 from outerloop.trace.dialects import (
     COST,
@@ -21,13 +22,17 @@ from outerloop.trace.dialects import (
     NUMBER,
     PLAIN_INPUT,
     PLAIN_OUTPUT,
+    RESULT_BLOCKS,
+    RESULT_MESSAGE,
     TOOL_ENTITY,
+    TOOL_PARAMETERS,
     Indexed,
 )
 from outerloop.trace.text import quoted
 
 _COUNT, _COST = re.compile(COUNT, re.ASCII), re.compile(COST, re.ASCII)
 _NUMBER = re.compile(NUMBER, re.ASCII)
+_HALF = re.compile("[\ud800-\udfff]")
 
 
 class _Number(str):
@@ -43,10 +48,10 @@ def understand(attributes: Mapping[str, str], resource: Mapping[str, str]) -> di
         if value := _first(attributes, names):
             fields[field] = value
     for field, names in COUNTS.items():
-        if _COUNT.fullmatch(value := _first(attributes, names)):
+        if _COUNT.fullmatch(value := _first(attributes, names, number=True)):
             fields[field] = int(value)
     for field, names in COSTS.items():
-        if _COST.fullmatch(value := _first(attributes, names)):
+        if _COST.fullmatch(value := _first(attributes, names, number=True)):
             fields[field] = float(value)
     kind = _first(attributes, KIND_NAMES).encode().lower().decode()
     operation = fields.setdefault("operation", KINDS.get(kind, ""))
@@ -65,31 +70,59 @@ def _messages(fields: dict[str, str | int | float], operation: str, attributes: 
         for dialect in dialects:
             if field not in fields and (messages := _nested(attributes, dialect)):
                 fields[field] = messages
-    if operation == "execute_tool" and (name := _first(attributes, TOOL_ENTITY)):
-        fields.setdefault("tool", name)
-    into = ("arguments", "result") if operation == "execute_tool" else ("input", "output")
-    for field, names in zip(into, (PLAIN_INPUT, PLAIN_OUTPUT), strict=True):
-        if value := _first(attributes, names):
+    plain = {"input": _first(attributes, PLAIN_INPUT), "output": _first(attributes, PLAIN_OUTPUT)}
+    if operation == "execute_tool":
+        plain = {
+            "tool": _first(attributes, TOOL_ENTITY),
+            "arguments": plain["input"] or _first(attributes, TOOL_PARAMETERS),
+            "result": _tool_said(attributes) or plain["output"],
+        }
+    for field, value in plain.items():
+        if value:
             fields.setdefault(field, value)
 
 
-def _first(attributes: Mapping[str, str], names: tuple[str, ...]) -> str:
-    return next((value for name in names if (value := _value(attributes, name))), "")
+def _tool_said(attributes: Mapping[str, str]) -> str:
+    """The result of a tool where it is not simply an attribute, "" where it is."""
+    name, content, known_by = RESULT_MESSAGE
+    message = _parsed(attributes.get(name, ""))
+    if _text_at(message, known_by) and (text := _text_at(message, content)):
+        return text
+    blocks = attributes.get(RESULT_BLOCKS, "")
+    listed = _parsed(blocks)
+    texts = [_text_at(block, ("text",)) for block in listed] if isinstance(listed, list) else []
+    return "\n".join(filter(None, texts)) or blocks
 
 
-def _value(attributes: Mapping[str, str], name: str) -> str:
+def _first(attributes: Mapping[str, str], names: tuple[str, ...], *, number: bool = False) -> str:
+    return next((value for name in names if (value := _value(attributes, name, number=number))), "")
+
+
+def _value(attributes: Mapping[str, str], name: str, *, number: bool) -> str:
     name, _, member = name.partition("#")
     value = attributes.get(name, "")
-    return _member(value, member) if member and value else value
+    if not member or not value:
+        return value
+    found = _parsed(value)
+    if not number:
+        return _text_at(found, (member,))
+    written = found.get(member) if isinstance(found, dict) else None
+    return written if isinstance(written, _Number) else ""
 
 
-def _member(text: str, member: str) -> str:
+def _parsed(text: str) -> Any:
     try:
-        found = json.loads(text, parse_int=_Number, parse_float=_Number)
+        return json.loads(text, parse_int=_Number, parse_float=_Number) if text else None
     except (ValueError, RecursionError):
-        return ""
-    value = found.get(member) if isinstance(found, dict) else None
-    return value if isinstance(value, _Number) else ""
+        return None
+
+
+def _text_at(value: Any, path: tuple[str, ...]) -> str:
+    for member in path:
+        value = value.get(member) if isinstance(value, dict) else None
+    # Half of a surrogate pair is a str in Python, and not text anywhere else.
+    is_text = isinstance(value, str) and not isinstance(value, _Number) and not _HALF.search(value)
+    return value if is_text else ""
 
 
 def _nested(attributes: Mapping[str, str], dialect: Indexed) -> str:
