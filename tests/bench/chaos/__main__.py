@@ -68,7 +68,7 @@ async def _run(options: argparse.Namespace, say: Callable[[str], None]) -> dict[
         async with asyncio.TaskGroup() as group:
             group.create_task(sender.send(records(spans, options.agents)))
             await chaos.strike(options.kills, struck)
-            sender.allow(spans)
+            sender.allow(2 * spans)  # all of it: what is under way counts too
             said = await away(here, options.away, say) if options.away else None
         say(f"{sender.sent} spans are sent, {sender.repeated} records more than once; waiting for the rest")
         db = ClickHouse(here.settings)
