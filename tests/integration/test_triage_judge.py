@@ -152,7 +152,7 @@ async def bills(one: Workers, agent: str) -> list[tuple[Any, ...]]:
     return await one.rows(f"{sql} ORDER BY at, call_id", a=agent)
 
 
-async def known(one: Workers, agent: str) -> None:
+async def known(one: Workers, agent: str, *, prompt: str = PROMPT) -> None:
     """People have labelled ten good and ten bad runs as the judge did."""
     ids = [uuid.uuid4().hex for _ in range(20)]
     await label(one, agent, ids[:10], is_good=True)
@@ -166,7 +166,7 @@ async def known(one: Workers, agent: str) -> None:
             reason="",
             span_id="",
             model=MODEL,
-            prompt=PROMPT,
+            prompt=prompt,
             input_tokens=1,
             output_tokens=1,
             usd=0.0,
@@ -215,6 +215,14 @@ async def test_a_judge_that_people_find_wrong_counts_no_more(one: Workers, agent
     # Ten of the sixteen that it called bad are so.
     (standing,) = await opinions.standings(one.db, [agent])
     assert (standing.good_good, standing.good_bad, standing.bad_good, standing.bad_bad) == (10, 6, 0, 10)
+    assert await failing(one, [trace_id]) == [False]
+
+
+async def test_with_another_prompt_it_is_another_judge(one: Workers, agent: str) -> None:
+    await known(one, agent, prompt="an earlier one")
+    (trace_id,) = await settled(one, agent)
+    await Court(one).visit(agent)
+    assert (await said(one, agent))[trace_id] == "bad"
     assert await failing(one, [trace_id]) == [False]
 
 
