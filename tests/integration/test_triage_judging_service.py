@@ -96,9 +96,13 @@ async def test_workers_judge_and_name_each_once_until_a_person_pauses(two: Worke
 async def test_without_a_key_and_a_setting_nobody_is_asked(
     tansu: str, chdb: str, given: dict[str, Any]
 ) -> None:
-    settings = app.SETTINGS(kafka=tansu, clickhouse=chdb, kafka_idempotent_producer=False, **given)
-    db = ClickHouse(settings)
-    try:
-        assert len(app.wire(settings, Bus(settings, "triage"), db)) == 1
-    finally:
-        await db.close()
+    async def beside(**asked: Any) -> int:
+        settings = app.SETTINGS(kafka=tansu, clickhouse=chdb, kafka_idempotent_producer=False, **asked)
+        db = ClickHouse(settings)
+        try:
+            return len(app.wire(settings, Bus(settings, "triage"), db))
+        finally:
+            await db.close()
+
+    both = {"triage_model": MODEL, "ANTHROPIC_API_KEY": SecretStr("k")}
+    assert await beside(**given) == await beside(**both) - 1
