@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from datetime import UTC, datetime
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -18,9 +19,10 @@ from outerloop.evals.expect.answer import Answered
 from outerloop.evals.model import Eval, Provenance
 from outerloop.propose import prompts
 from outerloop.propose.context import Evidence
-from outerloop.propose.provider import Claude
+from outerloop.propose.provider import Claude, provider_of
 from outerloop.propose.record import Ended, GaveUp, Limits, Past, Proposed, Step
 from outerloop.propose.session import Session
+from outerloop.propose.settings import ProposeSettings
 from outerloop.propose.tools import CheckRun, EvalRun, Toolbox
 from outerloop.propose.workspace import Workspace
 from outerloop.runtime.errors import OutageError, TrialNotRunError, UserError
@@ -498,6 +500,34 @@ async def test_an_unknown_model_is_the_settings_fault(tmp_path: Path) -> None:
     bench.model = "claude-unknown-9"
     with pytest.raises(UserError, match="OUTERLOOP_PROPOSE_MODEL"):
         await bench.run()
+
+
+@pytest.mark.parametrize(
+    "model",
+    [
+        "eu.anthropic.claude-sonnet-5-5-20260901-v1:0",
+        "anthropic.claude-sonnet-5-5",
+        "claude-sonnet-5-5@20260901",
+    ],
+)
+def test_a_clouds_name_for_a_model_has_the_models_price(model: str) -> None:
+    assert price_of(model) == PRICE
+
+
+@pytest.mark.parametrize("model", ["claude-sonnet-99", "x/claude-sonnet-5-5", "claude-sonnet-5-5-turbo"])
+def test_a_model_that_is_another_has_no_price(model: str) -> None:
+    with pytest.raises(UserError, match="no price is known"):
+        price_of(model)
+
+
+@pytest.mark.parametrize(("cloud", "module"), [("bedrock", "botocore"), ("vertex", "google.auth")])
+def test_a_cloud_whose_part_of_the_sdk_is_missing_is_said_at_the_start(cloud: Any, module: str) -> None:
+    if find_spec(module) is not None:
+        pytest.skip(f"{module} is installed")
+    with pytest.raises(
+        UserError, match=rf"OUTERLOOP_PROPOSE_PROVIDER: {cloud}: install anthropic\[{cloud}\]"
+    ):
+        provider_of(ProposeSettings(propose_provider=cloud))
 
 
 def test_prices_are_by_the_million_and_the_dearest_input_bounds_a_call() -> None:

@@ -1,5 +1,6 @@
 """What model calls cost: tokens, prices (data, in `prices.yaml`) and the product of the two."""
 
+import re
 from dataclasses import dataclass
 from importlib.resources import files
 from typing import Annotated
@@ -10,6 +11,8 @@ from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
 from outerloop.runtime.errors import UserError
 
 _MILLION = 1_000_000
+# As Bedrock names a model (eu.anthropic.claude-sonnet-5-5-20260901-v1:0), or Vertex (…-5-5@20260901).
+_CLOUD = re.compile(r"(?:[a-z-]+\.)*(claude-[a-z]+-\d+(?:-\d{1,2})?)(?:[-@]\d{8})?(?:-v\d+(?::\d+)?)?")
 _Usd = Annotated[float, Field(ge=0)]
 
 
@@ -68,12 +71,15 @@ def known_prices() -> dict[str, Price]:
 
 
 def price_of(model: str, *, setting: str = "OUTERLOOP_PROPOSE_MODEL") -> Price:
-    """The price of `model`, which the setting named `setting` asked for.
+    """The price of `model`, which the setting named `setting` asked for; a cloud's name for it counts too.
 
     Raises:
         UserError: there is no price for it; spending could not be limited.
     """
     prices = known_prices()
+    named = _CLOUD.fullmatch(model)
+    if model not in prices and named and named[1] in prices:
+        return prices[named[1]]
     if model not in prices:
         known = ", ".join(sorted(prices))
         raise UserError(f"{setting}: no price is known for the model {model!r}; known are {known}")
