@@ -7,6 +7,8 @@ what an edited agent does when its tests are run, through the real sandbox.
 import os
 import stat
 import sys
+import threading
+import time
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -149,6 +151,54 @@ async def test_a_folder_that_becomes_a_symlink_in_between_is_not_followed(room: 
         with pytest.raises(RefusedError):
             await room.tools.answer(call, given)
     assert (room.tree.parent / "policy.md").read_text() == "kind of a trap\n"
+
+
+async def test_a_folder_that_is_swapped_for_a_symlink_all_the_time_never_leads_out(room: Room) -> None:
+    (room.tree.parent / "policy.md").write_text("kind of a trap\n")
+    folder, aside, over = room.tree / "prompts", room.tree / "aside", threading.Event()
+
+    def swap() -> None:
+        while not over.is_set():
+            folder.rename(aside)
+            folder.symlink_to(room.tree.parent)
+            time.sleep(0.0005)
+            folder.unlink()
+            aside.rename(folder)
+            time.sleep(0.0005)
+
+    racer = threading.Thread(target=swap)
+    racer.start()
+    seen: list[str] = []
+    refused, until = 0, time.monotonic() + 60
+    try:
+        # Until it was met in both states, more than by chance.
+        while (len(seen) < 30 or refused < 30) and time.monotonic() < until:
+            try:
+                seen.append(await room.tools.answer("read_file", {"path": "prompts/policy.md"}))
+                edit = {"path": "prompts/policy.md", "old": "# Policy", "new": f"# Policy {len(seen)}"}
+                await room.tools.answer("edit_file", edit)
+            except RefusedError:
+                refused += 1
+    finally:
+        over.set()
+        racer.join()
+    assert min(len(seen), refused) >= 30
+    assert not any("trap" in text for text in seen)
+    assert (room.tree.parent / "policy.md").read_text() == "kind of a trap\n"
+
+
+async def test_no_config_in_the_tree_has_git_run_a_program(room: Room, tmp_path: Path) -> None:
+    owned = tmp_path / "owned"
+    (room.tree / ".git").mkdir()
+    (room.tree / ".git/config").write_text(
+        f"[core]\n\tfsmonitor = touch {owned}\n\thooksPath = {tmp_path}\n\tsshCommand = touch {owned}\n"
+        f'[diff]\n\texternal = touch {owned}\n[filter "evil"]\n\tclean = touch {owned}\n\trequired = true\n'
+    )
+    policy(room, "Be exact.")
+    assert await room.objections() == ""
+    (room.tree / ".gitattributes").write_text("* filter=evil diff=evil\n")
+    assert "never open to change" in await room.objections()
+    assert not owned.exists()
 
 
 @pytest.mark.parametrize(
