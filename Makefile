@@ -74,6 +74,16 @@ client-environments: setup $(CLIENTS:%=.cache/clients/%/.ready) ## what the exam
 	@$(UV) pip sync --quiet --python $(@D)/bin/python $<
 	@touch $@
 
+# As root on Debian; with this machine's certificate authorities, as what it fetches through may need them.
+BASE := outerloop-test-base:bookworm
+deploy-base: ## what test-deploy builds the image on where none can be pulled: Debian's Python, by debootstrap
+	@docker info > /dev/null 2>&1 || { echo "no Docker engine answers: start one (Debian: apt-get install docker.io)"; exit 1; }
+	@command -v debootstrap > /dev/null || apt-get install -qq --no-install-recommends debootstrap > /dev/null
+	@docker image inspect $(BASE) > /dev/null 2>&1 || { rm -rf .cache/base && mkdir -p .cache && \
+	  debootstrap --variant=minbase --include=python3,python3-venv,ca-certificates bookworm .cache/base > .cache/base.log && \
+	  cp /etc/ssl/certs/ca-certificates.crt .cache/base/etc/ssl/certs/ && \
+	  tar -C .cache/base -c . | docker import - $(BASE) && rm -rf .cache/base; }
+
 test-deploy: setup deploy-tools ## chart, alerts, dashboards, image: one line a check, one JSON line at the end
 	$(BIN)/python tests/deploy $(ARGS)
 

@@ -90,8 +90,8 @@ def local_stack(
     if model is not None:
         engines.append(Process("model", _model(model, addresses), ready=port(addresses.ports["model"])))
     prepare = [
-        Process("migrate", _outerloop("migrate"), env=settings, once=True),
-        Process("topics", _outerloop("topics", "--create"), env=settings, once=True),
+        Process("migrate", _outerloop("migrate"), env=settings, once=True, ready_within=120),
+        Process("topics", _outerloop("topics", "--create"), env=settings, once=True, ready_within=120),
     ]
     services = [_service(name, addresses, settings) for name in SERVICES]
     return Stack(path, [engines, prepare, services], keep=keep, report=report)
