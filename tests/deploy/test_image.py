@@ -18,6 +18,8 @@ import yaml
 from engines import docker
 from engines.chart import ROOT
 
+pytestmark = pytest.mark.timeout(2400)  # an image is built
+
 NAME = re.compile(r"^([A-Za-z0-9._-]+)(?:\[[^]]*\])?==", re.MULTILINE)  # in a list of requirements
 IMAGE, LOOP, BASE = "outerloop:test", "outerloop-loop:test", "outerloop-test-base:bookworm"
 # As `x-runs-agents` of compose.yaml has it, with the most that a trial needs and no more.
@@ -98,7 +100,6 @@ def test_a_trial_can_be_isolated_in_it(image: str) -> None:
     assert "uid=65532" in told
 
 
-@pytest.mark.timeout(2400)
 def test_the_loop_closes_in_its_containers(image: str, tmp_path: Path) -> None:
     locked = (ROOT / "requirements.lock").read_text()
     there = set(NAME.findall((ROOT / "deploy" / "image.lock").read_text()))
