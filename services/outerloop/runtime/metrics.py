@@ -1,6 +1,6 @@
 """Every metric name of ours, in one place. Prometheus' conventions: base units, _total for counters."""
 
-from prometheus_client import Counter, Gauge
+from prometheus_client import Counter, Gauge, Histogram
 
 RECORDS = Counter("outerloop_records_total", "Kafka records by what became of them", ["group", "outcome"])
 RETRIES = Counter("outerloop_retries_total", "attempts beyond the first", ["group"])
@@ -20,6 +20,12 @@ OTLP_BUSY = Counter("outerloop_otlp_busy_total", "requests told to come again, f
 TRACES = Counter("outerloop_traces_total", "traces judged, by verdict", ["verdict"])
 JUDGE_CALLS = Counter(
     "outerloop_judge_calls_total", "calls of triage's model by what came of them", ["what", "outcome"]
+)
+VERDICT_SECONDS = Histogram(
+    "outerloop_verdict_seconds",
+    "from a trace's last span to its verdict",
+    [],
+    buckets=(1, 2.5, 5, 10, 20, 30, 60, 120, 300, 900, 3600, 14400),
 )
 TRIALS = Counter("outerloop_trials_total", "trials run by the gate", ["outcome"])
 TRIALS_WAITING = Gauge("outerloop_trials_waiting", "trials that this judge has asked for and waits for", [])

@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -30,6 +31,8 @@ from outerloop.triage.unusual import Unusual
 
 log = logging.getLogger(__name__)
 
+_OLD_SECONDS = 24 * 3600.0  # a trace that ended so long ago was filled in later: its wait says nothing of us
+
 
 class Judging:
     """Judges traces, as often as it is asked to: the same trace again replaces its verdict."""
@@ -49,14 +52,19 @@ class Judging:
             OutageError: one that settled lately is not stored yet.
         """
         there = await self._judge(list(settled), settled)
+        now = time.time()
+        for trace in there.values():
+            waited = now - max(span.end_ns for span in trace.spans) / 1e9
+            if waited < _OLD_SECONDS:
+                metrics.VERDICT_SECONDS.observe(max(waited, 0.0))
         _account_for([settled[trace_id] for trace_id in settled.keys() - there])
 
     async def again(self, trace_ids: Sequence[str]) -> None:
         """Judge traces anew, because something was said of them; those that are gone stay as they were."""
         await self._judge(trace_ids, {})
 
-    async def _judge(self, trace_ids: Sequence[str], causes: Mapping[str, Delivery]) -> set[str]:
-        """The ids of those that are stored."""
+    async def _judge(self, trace_ids: Sequence[str], causes: Mapping[str, Delivery]) -> dict[str, Trace]:
+        """Those that are stored, by trace id."""
         traces = await spans.traces(self._db, trace_ids)
         said = await evaluations.of_traces(self._db, trace_ids)
         for trace_id, opinion in (
@@ -85,7 +93,7 @@ class Judging:
             message = failure_of(verdict)
             because = (message.failure_id, verdict.mode_id)
             await self._bus.publish(message, because=because, cause=causes.get(verdict.trace_id))
-        return set(traces)
+        return traces
 
     async def _name(self, found: Mapping[str, Mode]) -> None:
         known = await modes.known(self._db, list(found)) if found else set()
