@@ -158,8 +158,10 @@ def environment(name: str) -> Path:
     ready = Path(".cache/clients") / name / ".ready"
     made = subprocess.run(["make", str(ready)], cwd=ROOT, capture_output=True, text=True, check=False)
     if made.returncode != 0:
-        why = (made.stderr.strip().splitlines() or ["make failed"])[-1]
-        pytest.skip(f"no environment for {name} (make client-environments): {why}")
+        why = [line for line in made.stderr.splitlines() if not line.startswith("make")]
+        pytest.skip(
+            f"no environment for {name} (make client-environments): {' '.join(' '.join(why).split())}"
+        )
     return ROOT / ready.parent / "bin/python"
 
 
