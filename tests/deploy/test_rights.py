@@ -66,7 +66,8 @@ async def test_a_service_can_do_its_work_and_no_other(where: dict[str, Any], nam
     settings = SERVICES[name].SETTINGS(**where, **who, **more)
     db, bus = ClickHouse(settings), Bus(settings, name)
     SERVICES[name].wire(settings, bus, db)
-    async with contextlib.aclosing(_Closing(db)), bus, asyncio.timeout(90):
+    async with contextlib.AsyncExitStack() as closing, bus, asyncio.timeout(90):
+        closing.push_async_callback(db.close)
         consumers = [subscriber.consumer for subscriber in bus._subscribers]
         while not all(consumer.assignment() for consumer in consumers):  # noqa: ASYNC110 - of its groups
             await asyncio.sleep(0.1)
@@ -82,8 +83,3 @@ async def test_a_service_can_do_its_work_and_no_other(where: dict[str, Any], nam
             else:
                 with pytest.raises(OutageError, match="TopicAuthorizationFailed"):
                     await bus.publish(message, because=("test",))
-
-
-class _Closing:
-    def __init__(self, db: ClickHouse) -> None:
-        self.aclose = db.close

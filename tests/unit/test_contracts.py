@@ -49,6 +49,7 @@ from outerloop.runtime.topics import (
     topic_of,
     topics,
 )
+from outerloop.runtime.tracecontext import step
 
 TRACE = "0af7651916cd43dd8448eb211c80319c"
 MODE, EVAL, CHANGE = (stable_id(kind, "helpdesk", 1) for kind in ("mode", "eval", "change"))
@@ -336,7 +337,9 @@ def name(message: Message) -> str:
 
 
 def record(message: Message, **headers: str) -> Delivery:
-    made = headers_for(message, event_id=stable_id(name(message), 1), source="test", cause=None)
+    made = headers_for(
+        message, event_id=stable_id(name(message), 1), source="test", context=step(message).own
+    )
     return Delivery(
         topic_of(message).name, 3, 14, key_of(message), message.SerializeToString(), made | headers
     )

@@ -19,6 +19,7 @@ from outerloop.runtime.envelope import headers_for, key_of, stable_id
 from outerloop.runtime.errors import UserError
 from outerloop.runtime.settings import Settings
 from outerloop.runtime.topics import topic_of
+from outerloop.runtime.tracecontext import step
 from outerloop.store import replays
 from outerloop.store.replays import Period
 
@@ -84,7 +85,7 @@ async def _send(kafka: Any, request: ReplayRequested, trace_ids: list[str]) -> N
     message.MergeFrom(request)
     # The same command given again is another cause; what is sent twice of one command is the same.
     message.request_id = stable_id("replay", request.requested_at.ToJsonString(), *trace_ids)
-    headers = headers_for(message, event_id=message.request_id, source="cli", cause=None)
+    headers = headers_for(message, event_id=message.request_id, source="cli", context=step(message).own)
     await kafka.send_and_wait(
         topic_of(message).name,
         message.SerializeToString(),

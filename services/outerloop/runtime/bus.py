@@ -267,10 +267,9 @@ class Bus:
             TooLargeError: when it never will.
         """
         event_id = stable_id(message.DESCRIPTOR.full_name, *because)
-        headers = headers_for(message, event_id=event_id, source=self.group, cause=cause)
         topic = topic_of(message).name
         with self._tracing.sending(message, topic, cause) as context:
-            headers["traceparent"] = str(context)
+            headers = headers_for(message, event_id=event_id, source=self.group, context=context)
             await self.send(topic, message.SerializeToString(), key_of(message), headers)
 
     async def send(self, topic: str, value: bytes | None, key: bytes | None, headers: dict[str, str]) -> None:

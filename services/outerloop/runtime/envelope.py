@@ -10,7 +10,7 @@ from google.protobuf.message import DecodeError, Message
 
 from outerloop.runtime.errors import PoisonError
 from outerloop.runtime.topics import topic_of
-from outerloop.runtime.tracecontext import step
+from outerloop.runtime.tracecontext import Context
 
 # Every deterministic id of ours is a UUIDv5 below this name.
 NAMESPACE = uuid.UUID("6f7d1c1e-0f3a-5b6e-9a53-0c6d5c1f2b11")
@@ -37,7 +37,7 @@ def stable_id(*parts: object) -> str:
     return str(uuid.uuid5(NAMESPACE, "\x1f".join(map(str, parts))))
 
 
-def headers_for(message: Message, *, event_id: str, source: str, cause: Delivery | None) -> dict[str, str]:
+def headers_for(message: Message, *, event_id: str, source: str, context: Context) -> dict[str, str]:
     """The headers of an event. `event_id` must follow from what caused it, so that a repeat is recognised."""
     return {
         "content-type": "application/protobuf",
@@ -46,7 +46,7 @@ def headers_for(message: Message, *, event_id: str, source: str, cause: Delivery
         "ce_type": message.DESCRIPTOR.full_name,
         "ce_source": f"outerloop/{source}",
         "ce_time": datetime.now(UTC).isoformat(),
-        "traceparent": str(step(message, cause.headers.get("traceparent", "") if cause else "").own),
+        "traceparent": str(context),
     }
 
 

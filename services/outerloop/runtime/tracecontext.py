@@ -46,7 +46,7 @@ class Step:
     parent: Context | None
 
 
-def step(message: Message, cause: str) -> Step:
+def step(message: Message, cause: str = "") -> Step:
     """The place of `message`, which the record with the traceparent `cause` caused ("" for none)."""
     parent = Context.parse(cause)
     mode_id = "" if hasattr(message, "trace_id") else getattr(message, "mode_id", "")
