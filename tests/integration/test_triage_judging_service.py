@@ -72,8 +72,12 @@ async def test_workers_judge_and_name_each_once_until_a_person_pauses(two: Worke
     async def named() -> list[Any]:
         return await two.rows("SELECT title FROM failure_modes WHERE title = 'get finds nothing'")
 
+    async def all_billed() -> bool:  # the bill comes after what was paid for
+        return not await two.rows("SELECT about FROM judge_calls FINAL WHERE outcome = 'asking'")
+
     await two.eventually(all_judged, seconds=60)
     await two.eventually(named, seconds=60)
+    await two.eventually(all_billed, seconds=60)
     calls = await two.rows("SELECT about, outcome FROM judge_calls FINAL WHERE usd > 0")
     assert {outcome for _, outcome in calls} == {"answered"}
     assert len(calls) == len({about for about, _ in calls}) == len(ids) + 1
