@@ -8,10 +8,11 @@ import argparse
 import json
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import compress
 from pathlib import Path
+from statistics import median
 from typing import Any
 
 import numpy as np
@@ -34,6 +35,7 @@ FOLDER = Path("../shared/traces")
 AIRLINE = ("airline_tau2", "airline_tau_gpt4o")
 OFFICE = ("workspace_agentdojo",)
 FOLDS = 5
+PASSES = 5
 Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]
 
@@ -45,7 +47,6 @@ class Pile:
     traces: list[Trace]
     runs: list[Seen]
     labels: list[dict[str, Any]]
-    seconds: float
 
     @property
     def bad(self) -> Bools:
@@ -58,11 +59,11 @@ class Pile:
     def some(self, which: Sequence[bool] | Bools) -> "Pile":
         """Some of them."""
         kept = (list(compress(self.traces, which)), list(compress(self.runs, which)))
-        return Pile(*kept, list(compress(self.labels, which)), self.seconds)
+        return Pile(*kept, list(compress(self.labels, which)))
 
 
 def pile(folder: Path, names: Sequence[str]) -> Pile:
-    """The traces of these files; `seconds` of a core took to read them, not to decode."""
+    """The traces of these files."""
     traces: list[Trace] = []
     labels: dict[str, dict[str, Any]] = {}
     for name in names:
@@ -70,9 +71,7 @@ def pile(folder: Path, names: Sequence[str]) -> Pile:
         traces += [Trace.of(spans_of(decode_traces(r))) for r in data.records(file, data.read(file))]
         for line in (folder / f"{name}.labels.jsonl").read_text("utf-8").splitlines():
             labels[json.loads(line)["trace_id"]] = json.loads(line)
-    began = time.process_time()
-    runs = [read(trace).run for trace in traces]
-    return Pile(traces, runs, [labels[t.trace_id] for t in traces], time.process_time() - began)
+    return Pile(traces, [read(trace).run for trace in traces], [labels[t.trace_id] for t in traces])
 
 
 def detector(of: Pile, known: Sequence[int] = ()) -> Detector:
@@ -182,6 +181,16 @@ def hijacked(of: Pile) -> dict[str, Any]:
     }
 
 
+def per_second(of: Pile, work: Callable[[list[Trace]], object]) -> int:
+    """Traces of which a core does the work in a second: the median of PASSES over all."""
+    took: list[float] = []
+    for _ in range(PASSES):
+        began = time.process_time()
+        work(of.traces)
+        took.append(time.process_time() - began)
+    return round(len(of.traces) / median(took))
+
+
 def measured(folder: Path, seeds: Sequence[int], *, short: bool = False) -> dict[str, Any]:
     """All figures; `short`: of the office assistant only what costs no folds."""
     airline, office = pile(folder, AIRLINE), pile(folder, OFFICE)
@@ -189,18 +198,16 @@ def measured(folder: Path, seeds: Sequence[int], *, short: bool = False) -> dict
     began = time.process_time()
     made = detector(airline, range(len(airline.runs)))
     assert made.taught.ready
-    taught = time.process_time()
-    made.judge_all(airline.traces)
-    ended = time.process_time()
+    taught = time.process_time() - began
     return {
         "transfer": {"airline": transferred(airline), "office": transferred(office)},
         "airline": told(airline, seeds) | grouped(airline),
         "airline_without_suspect_labels": told(trusted, seeds) if not short else None,
         "office": ({} if short else told(office, seeds)) | grouped(office) | hijacked(office),
         "seeds": list(seeds),
-        "read_traces_per_core_second": round(len(airline.runs) / airline.seconds),
-        "judged_traces_per_core_second": round(len(airline.runs) / (ended - taught)),
-        "taught_core_seconds": round(taught - began, 2),
+        "read_traces_per_core_second": per_second(airline, lambda traces: [read(t) for t in traces]),
+        "judged_traces_per_core_second": per_second(airline, made.judge_all),
+        "taught_core_seconds": round(taught, 2),
         "decoding_included": False,
     }
 

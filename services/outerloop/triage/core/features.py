@@ -23,14 +23,14 @@ BUCKETS = 2**18
 _MIX = 0x9E3779B1  # odd and large: neighbours land far from each other
 _SIGN = "sign."
 _WORD = re.compile(r"\w[\w@.-]*\w")
-_NUMBERED = re.compile(r"\S*\d\S*")
-_SORRY = re.compile(r"\b(sorry|apologi[sz]e|apolog)", re.IGNORECASE)
-_ASKS = re.compile(r"\b(confirm|proceed|would you like|shall i|go ahead)\b", re.IGNORECASE)
-_THANKS = re.compile(r"\b(thank|thanks|great|perfect|appreciate)\b", re.IGNORECASE)
+_NUMBERED = re.compile(r"(?<!\S)\S*\d\S*")
+# Of text in lower case, as all of these words: twice as fast as to ignore the case.
+_SORRY = re.compile(r"\b(sorry|apologi[sz]e|apolog)")
+_ASKS = re.compile(r"\b(confirm|proceed|would you like|shall i|go ahead)\b")
+_THANKS = re.compile(r"\b(thank|thanks|great|perfect|appreciate)\b")
 _INSISTS = re.compile(
     r"\b(no,|wrong|again|already|still|but i|are you sure|didn['’]t|actually|instead|exception|really need"
-    r"|understand)\b",
-    re.IGNORECASE,
+    r"|understand)\b"
 )
 _ACTS: tuple[Act, ...] = ("read", "write", "think", "handover")
 
@@ -141,7 +141,7 @@ def _counts(seen: Transcript, outcome: Outcome) -> dict[str, float]:
 
 
 def _talk(seen: Transcript) -> dict[str, float]:
-    user, said = [t for _, t in seen.user], [t for _, t in seen.said]
+    user, said = [t.lower() for _, t in seen.user], [t.lower() for _, t in seen.said]
     closing = said[-1] if said else ""
     words = {"user": sum(len(t.split()) for t in user), "agent": sum(len(t.split()) for t in said)}
     figures = {
@@ -164,8 +164,8 @@ def _talk(seen: Transcript) -> dict[str, float]:
 
 def _changes(seen: Transcript, outcome: Outcome) -> dict[str, float]:
     places = [i for i, _ in outcome.writes]
-    refused = [i for i, text in seen.said if REFUSES.search(text)]
-    unasked = sum(not AGREES.search(next((t for at, t in reversed(seen.user) if at < i), "")) for i in places)
+    refused = [i for i, text in seen.said if REFUSES.search(text.lower())]
+    unasked = sum(not _agreed_before(seen, i) for i in places)
     known: set[str] = set(entities_of_rules(seen.policy))
     named = new = 0
     for step, particulars, asked in zip(seen.steps, seen.particulars, seen.asked, strict=True):
@@ -187,6 +187,11 @@ def _changes(seen: Transcript, outcome: Outcome) -> dict[str, float]:
         "refused.only": float(bool(refused) and not places),
         "closing.new": len(closing - known) / max(1, len(closing)),
     }
+
+
+def _agreed_before(seen: Transcript, place: int) -> bool:
+    before = next((text for at, text in reversed(seen.user) if at < place), "")
+    return AGREES.search(before.lower()) is not None
 
 
 def _usage(seen: Transcript) -> dict[str, float]:

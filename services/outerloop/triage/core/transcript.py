@@ -84,10 +84,17 @@ class Transcript:
 
 
 @dataclass(frozen=True, slots=True)
+class _Called:
+    call_id: str
+    name: str
+    arguments: Mapping[str, Any] = field(hash=False)
+
+
+@dataclass(frozen=True, slots=True)
 class _Message:
     role: str
     text: str
-    calls: tuple[tuple[str, str, str], ...] = ()  # id, name, arguments as JSON
+    calls: tuple[_Called, ...] = ()
     answers: tuple[tuple[str, str], ...] = ()  # id of the call, result
 
 
@@ -168,10 +175,16 @@ def _message(item: Mapping[str, Any], role: str) -> _Message:
     return _Message(said, "" if said == "tool" else text, tuple(calls), tuple(answers))
 
 
-def _called(part: Mapping[str, Any]) -> tuple[str, str, str]:
+def _called(part: Mapping[str, Any]) -> _Called:
     inner = part.get("function")
     named = inner if isinstance(inner, dict) else part
-    return str(part.get("id") or ""), str(named.get("name") or ""), _plain(named.get("arguments") or {})
+    given = named.get("arguments")
+    arguments = _json(given) if isinstance(given, str) else given
+    return _Called(
+        str(part.get("id") or ""),
+        str(named.get("name") or ""),
+        arguments if isinstance(arguments, dict) else {},
+    )
 
 
 def _flat(span: Span, *names: str) -> list[_Message]:
@@ -200,10 +213,10 @@ def _steps(history: Iterable[_Message]) -> list[Step]:
     for message in history:
         if message.text and message.role in {"user", "assistant"}:
             steps.append(Step("user" if message.role == "user" else "assistant", message.text, own=False))
-        for call_id, name, arguments in message.calls:
-            call = ToolCall(name, _object(arguments), "", failed=False, span_id="")
-            steps.append(Step("call", call=call, own=False, call_id=call_id))
-            waiting[call_id].append(steps[-1])
+        for called in message.calls:
+            call = ToolCall(called.name, called.arguments, "", failed=False, span_id="")
+            steps.append(Step("call", call=call, own=False, call_id=called.call_id))
+            waiting[called.call_id].append(steps[-1])
         for call_id, result in message.answers:
             if waiting[call_id]:
                 step = waiting[call_id].popleft()
@@ -302,11 +315,6 @@ def _tools(span: Span) -> dict[str, Mapping[str, Any]]:
         if isinstance(schema, dict):
             found[str(inner.get("name") or "")] = schema
     return found
-
-
-def _object(text: str) -> Mapping[str, Any]:
-    value = _json(text)
-    return value if isinstance(value, dict) else {}
 
 
 def _json(text: str) -> Any:

@@ -10,16 +10,15 @@ from outerloop.triage.core.signs.making import failed, signal
 from outerloop.triage.core.transcript import Transcript
 
 _CUT = {"length", "max_tokens", "max_output_tokens", "content_filter", "model_length"}
+# Of text in lower case.
 REFUSES = re.compile(
     r"\b(unable to|cannot|can['’]t|not able to|not allowed|not permitted|unfortunately"
     r"|against (the |our )?policy"
-    r"|not possible|not eligible|isn['’]t possible|won['’]t be able|i must decline)\b",
-    re.IGNORECASE,
+    r"|not possible|not eligible|isn['’]t possible|won['’]t be able|i must decline)\b"
 )
 _DONE = re.compile(
     r"\b(success(ful|fully)?|(has|have) been (\w+ )?(\w+ed|sent|made|paid|set|put|built|done)"
-    r"|is now (\w+ed|set)|all set)\b",
-    re.IGNORECASE,
+    r"|is now (\w+ed|set)|all set)\b"
 )
 
 
@@ -66,14 +65,15 @@ def false_success(seen: Transcript) -> Iterator[Signal]:
         return
     place, call = writes[-1]
     for i, text in seen.said[-1:]:
-        if i > place and _DONE.search(text) and not REFUSES.search(text):
+        plain = text.lower()
+        if i > place and _DONE.search(plain) and not REFUSES.search(plain):
             yield signal("false_success", call.name, f"said “{text}” after {call.result}", call.span_id)
 
 
 def refusal(seen: Transcript) -> Iterator[Signal]:
     """The agent's last words turn the wish down."""
     for i, text in seen.said[-1:]:
-        if found := REFUSES.search(text):
+        if found := REFUSES.search(text.lower()):
             yield signal("refusal", "answer", text[max(0, found.start() - 80) :], seen.steps[i].span_id)
 
 

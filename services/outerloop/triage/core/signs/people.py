@@ -8,16 +8,15 @@ from outerloop.trace.signal import Signal
 from outerloop.triage.core.signs.making import failed, signal
 from outerloop.triage.core.transcript import Transcript
 
+# Of text in lower case.
 _CORRECTS = re.compile(
     r"\b(no,|not what i|wrong|incorrect|that['’]s not|mistake|you said|i (already|just) (said|told|gave)"
     r"|again|still (not|does|wait)|frustrat\w*|disappoint\w*|ridiculous|unacceptable|double.?check"
-    r"|are you sure|misunderst\w*|as i said|i asked)",
-    re.IGNORECASE,
+    r"|are you sure|misunderst\w*|as i said|i asked)"
 )
 AGREES = re.compile(
     r"\b(yes|yeah|yep|sure|confirm(ed)?|go ahead|proceed|okay|ok|please do|correct|sounds good"
-    r"|that works|agreed?)\b",
-    re.IGNORECASE,
+    r"|that works|agreed?)\b"
 )
 _ASKS_FIRST = re.compile(r"\b(confirm\w*|approv\w*|consent|permission)\b", re.IGNORECASE)
 
@@ -25,7 +24,7 @@ _ASKS_FIRST = re.compile(r"\b(confirm\w*|approv\w*|consent|permission)\b", re.IG
 def correction(seen: Transcript) -> Iterator[Signal]:
     """The user says that the agent got it wrong, or asks for the same again."""
     for n, (i, text) in enumerate(seen.user):
-        if n and (found := _CORRECTS.search(text)):
+        if n and (found := _CORRECTS.search(text.lower())):
             yield signal("correction", "user", text[max(0, found.start() - 80) :], seen.steps[i].span_id)
 
 
@@ -36,6 +35,6 @@ def unconfirmed_write(seen: Transcript) -> Iterator[Signal]:
     for i, call in seen.calls:
         if act_of(call.name) == "write" and not failed(call):
             before = [text for at, text in seen.user if at < i]
-            if not before or not AGREES.search(before[-1]):
+            if not before or not AGREES.search(before[-1].lower()):
                 said = before[-1] if before else "nothing"
                 yield signal("unconfirmed_write", call.name, f"the user had said: {said}", call.span_id)
