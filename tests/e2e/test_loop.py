@@ -44,7 +44,7 @@ def still_running(folder: Path) -> list[str]:
 
 
 def assert_nothing_left(folder: Path) -> None:
-    deadline = time.monotonic() + 5
+    deadline = time.monotonic() + 30
     while left := still_running(folder):
         assert time.monotonic() < deadline, left
         time.sleep(0.1)

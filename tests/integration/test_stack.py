@@ -178,7 +178,7 @@ async def test_what_ignores_sigterm_is_killed_with_its_children(tmp_path: Path) 
     ) as stack:
         await stack.start()
         group = stack.pid("a")
-    assert time.monotonic() - began < 5
+    assert time.monotonic() - began < 60
     await until(lambda: not group_lives(group))
 
 
