@@ -42,7 +42,7 @@ bench-draft: setup ## evals drafted from half of recorded traces, measured on th
 	PYTHONPATH=tests $(BIN)/python -m bench.bench_draft $(ARGS)
 
 # What the image holds: the same versions, without engines, demo and tools of development.
-IMAGE_LOCK := --quiet pyproject.toml --extra gate --extra tracing --extra triage --group image --constraint requirements.lock --no-annotate --universal \
+IMAGE_LOCK := --quiet pyproject.toml --extra bedrock --extra gate --extra tracing --extra triage --extra vertex --group image --constraint requirements.lock --no-annotate --universal \
   --python-version 3.11 --generate-hashes --no-header
 TOOLS := .cache/tools
 deploy-tools: ## Helm (built by Go) and promtool (Debian's), where they can be had

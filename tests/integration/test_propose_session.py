@@ -3,11 +3,11 @@
 import contextlib
 import json
 import re
+import sys
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from datetime import UTC, datetime
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +19,7 @@ from outerloop.evals.expect.answer import Answered
 from outerloop.evals.model import Eval, Provenance
 from outerloop.propose import prompts
 from outerloop.propose.context import Evidence
-from outerloop.propose.provider import Claude, provider_of
+from outerloop.propose.provider import Claude, Provider, provider_of
 from outerloop.propose.record import Ended, GaveUp, Limits, Past, Proposed, Step
 from outerloop.propose.session import Session
 from outerloop.propose.settings import ProposeSettings
@@ -88,15 +88,19 @@ class Bench:
         async with anthropic.AsyncAnthropic(
             base_url=api.url, api_key="k", max_retries=0, timeout=2
         ) as client:
-            yield Session(
-                provider=Claude(client),
-                model=self.model,
-                price=PRICE,
-                system=prompts.load("system.md"),
-                toolbox=self.toolbox or Toolbox(self.workspace, self.run_tests),
-                on_steps=self.on_steps,
-                limits=self.limits,
-            )
+            yield self.of(Claude(client))
+
+    def of(self, provider: Provider) -> Session:
+        """A session with whoever plays the model."""
+        return Session(
+            provider=provider,
+            model=self.model,
+            price=PRICE,
+            system=prompts.load("system.md"),
+            toolbox=self.toolbox or Toolbox(self.workspace, self.run_tests),
+            on_steps=self.on_steps,
+            limits=self.limits,
+        )
 
     def results(self, step: int) -> list[tuple[str, bool]]:
         return [(block["content"], block["is_error"]) for block in self.steps[step].reply or ()]
@@ -521,9 +525,10 @@ def test_a_model_that_is_another_has_no_price(model: str) -> None:
 
 
 @pytest.mark.parametrize(("cloud", "module"), [("bedrock", "botocore"), ("vertex", "google.auth")])
-def test_a_cloud_whose_part_of_the_sdk_is_missing_is_said_at_the_start(cloud: Any, module: str) -> None:
-    if find_spec(module) is not None:
-        pytest.skip(f"{module} is installed")
+def test_a_cloud_whose_part_of_the_sdk_is_missing_is_said_at_the_start(
+    monkeypatch: pytest.MonkeyPatch, cloud: Any, module: str
+) -> None:
+    monkeypatch.setitem(sys.modules, module, None)  # as if it were not installed
     with pytest.raises(
         UserError, match=rf"OUTERLOOP_PROPOSE_PROVIDER: {cloud}: install anthropic\[{cloud}\]"
     ):

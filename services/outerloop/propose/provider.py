@@ -4,6 +4,7 @@ The anthropic SDK's clients for its own API, for Amazon Bedrock and for Google V
 so one class serves the three of them.
 """
 
+from importlib import import_module
 from importlib.util import find_spec
 from typing import Protocol
 
@@ -12,12 +13,18 @@ from anthropic.types import Message
 from anthropic.types.message_create_params import MessageCreateParamsNonStreaming
 
 from outerloop.propose.settings import ProposeSettings
-from outerloop.runtime.errors import UserError
+from outerloop.runtime.errors import OutageError, UserError
 from outerloop.runtime.provider import Client, ask
 
 _RETRIES = 4
-# What the SDK's clients for the clouds need beside it, and how that is had.
-_NEEDS = {"bedrock": ("botocore", "anthropic[bedrock]"), "vertex": ("google.auth", "anthropic[vertex]")}
+# What the SDK's clients for the clouds need beside it, how that is had, what is raised without credentials.
+_NEEDS = {
+    "bedrock": ("botocore", "anthropic[bedrock]", "botocore.exceptions:BotoCoreError"),
+    "vertex": ("google.auth", "anthropic[vertex]", "google.auth.exceptions:GoogleAuthError"),
+}
+# The versions of the Messages API that the clouds document. The SDK would send that of Anthropic's own API,
+# which the models of Bedrock's InvokeModel refuse.
+_VERSIONS = {"bedrock": "bedrock-2023-05-31", "vertex": "vertex-2023-10-16"}
 
 
 class Provider(Protocol):
@@ -29,39 +36,50 @@ class Provider(Protocol):
 
 
 class Claude:
-    """Any of the SDK's clients."""
+    """Any of the SDK's clients; `cloud` is whose, "" for Anthropic's own."""
 
-    def __init__(self, client: Client) -> None:
+    def __init__(self, client: Client, cloud: str = "") -> None:
         self.client = client
+        self._version = _VERSIONS.get(cloud, "")
+        self._unknown = _without_credentials(cloud)
 
     async def ask(self, request: MessageCreateParamsNonStreaming, where: str) -> Message:
         """See Provider."""
-        return await ask(self.client, request, where, setting="OUTERLOOP_PROPOSE_MODEL")
+        try:
+            return await ask(
+                self.client, request, where, setting="OUTERLOOP_PROPOSE_MODEL", version=self._version
+            )
+        except self._unknown as error:
+            # As with a key that is refused: it waits until somebody has seen to it.
+            raise OutageError(f"the cloud's credentials ({where}): {error}") from error
 
 
 def provider_of(settings: ProposeSettings) -> Claude:
     """The provider that the settings name; credentials of a cloud come from where its own SDK looks.
 
     Raises:
-        UserError: the cloud's part of the SDK is not installed, or does not know its region.
+        UserError: the cloud's part of the SDK is not installed, or is not told its region or project.
     """
     try:
         return _provider(settings)
-    except ValueError as error:  # the SDK's: no region
+    except ValueError as error:  # the SDK's too: no region
         raise UserError(f"OUTERLOOP_PROPOSE_PROVIDER: {settings.propose_provider}: {error}") from error
 
 
 def _provider(settings: ProposeSettings) -> Claude:
     if needs := _NEEDS.get(settings.propose_provider):
-        module, extra = needs
+        module, extra, _ = needs
         if find_spec(module) is None:
             raise UserError(f"OUTERLOOP_PROPOSE_PROVIDER: {settings.propose_provider}: install {extra} first")
     url = settings.propose_provider_url or None
     match settings.propose_provider:
         case "bedrock":
-            return Claude(AsyncAnthropicBedrock(max_retries=_RETRIES, base_url=url))
+            return Claude(AsyncAnthropicBedrock(max_retries=_RETRIES, base_url=url), "bedrock")
         case "vertex":
-            return Claude(AsyncAnthropicVertex(max_retries=_RETRIES, base_url=url))
+            client = AsyncAnthropicVertex(max_retries=_RETRIES, base_url=url)
+            if client.project_id is None:
+                raise ValueError("No project was given: set ANTHROPIC_VERTEX_PROJECT_ID")
+            return Claude(client, "vertex")
         case "anthropic":
             key = settings.anthropic_api_key
             return Claude(
@@ -71,3 +89,11 @@ def _provider(settings: ProposeSettings) -> Claude:
                     max_retries=_RETRIES,
                 )
             )
+
+
+def _without_credentials(cloud: str) -> tuple[type[Exception], ...]:
+    """What a call raises when no credentials are found, or they cannot be renewed."""
+    if not cloud:
+        return ()
+    module, _, name = _NEEDS[cloud][2].partition(":")
+    return (RuntimeError, getattr(import_module(module), name))  # the SDK's own, then the cloud's

@@ -13,6 +13,7 @@ from typing import Any
 from aiohttp import web
 from pydantic import ValidationError
 
+from outerloop.dev.messages_api import clouds
 from outerloop.dev.messages_api.cache import PromptCache
 from outerloop.dev.messages_api.catalogue import DEFAULT_MODELS, Model
 from outerloop.dev.messages_api.errors import ApiError, invalid
@@ -75,6 +76,8 @@ class MessagesApi:
         app.on_response_prepare.append(_add_headers)
         app.router.add_post("/v1/messages", self._messages)
         app.router.add_post("/v1/messages/count_tokens", self._count_tokens)
+        app.router.add_post(clouds.BEDROCK, self._of_a_cloud)
+        app.router.add_post(clouds.VERTEX, self._of_a_cloud)
         app.router.add_get("/v1/models", self._list_models)
         app.router.add_get("/v1/models/{model}", self._show_model)
         app.router.add_get("/healthz", self._health)
@@ -86,8 +89,10 @@ class MessagesApi:
     async def _edge(self, request: web.Request, handler: _Handler) -> web.StreamResponse:
         """Where an error becomes a body, and every answer is counted."""
         request[_REQUEST_ID] = f"req_01{uuid.uuid4().hex[:22]}"
+        front = clouds.front_of(request.path)
+        served = bool(front) or request.path.startswith("/v1/")
         try:
-            if request.path.startswith("/v1/"):
+            if served and not front:
                 check_headers(request.headers)
             response = await handler(request)
         except ApiError as error:
@@ -96,13 +101,22 @@ class MessagesApi:
             response = _failed(request, ApiError(413, "Request exceeds the maximum size"))
         except web.HTTPException as error:  # no such path, or not with this method
             response = _failed(request, ApiError(error.status, error.reason))
-        if request.path.startswith("/v1/"):
+        if served:
             self._statuses[response.status] += 1
         return response
 
     async def _messages(self, request: web.Request) -> web.StreamResponse:
         shape = MESSAGES_SHAPES[request.headers["anthropic-version"]]
-        body = accept(parse(await request.read(), request.content_type), shape, self._models)
+        return await self._said(request, accept(await _json(request), shape, self._models))
+
+    async def _of_a_cloud(self, request: web.Request) -> web.StreamResponse:
+        front = clouds.front_of(request.path)
+        clouds.check_sender(front, request, await request.read())
+        raw, shape = clouds.as_sent(front, await _json(request), request.match_info["model"])
+        return await self._said(request, accept(raw, shape, self._models))
+
+    async def _said(self, request: web.Request, body: dict[str, Any]) -> web.StreamResponse:
+        """The model's answer to a request that is as it should be, unless a fault is planned."""
         streaming = body.get("stream", False)
         # Faults come after validation, so that a planned one hits a request that would have worked.
         fault = self.plan.take(streaming=streaming)
@@ -135,7 +149,7 @@ class MessagesApi:
         return message
 
     async def _count_tokens(self, request: web.Request) -> web.Response:
-        body = accept(parse(await request.read(), request.content_type), CountRequest, self._models)
+        body = accept(await _json(request), CountRequest, self._models)
         return web.json_response({"input_tokens": count_prompt(body)})
 
     async def _list_models(self, _request: web.Request) -> web.Response:
@@ -181,7 +195,13 @@ def _key(request: web.Request) -> str:
     return request.headers.get("x-api-key") or request.headers.get("authorization") or ""
 
 
+async def _json(request: web.Request) -> dict[str, Any]:
+    return parse(await request.read(), request.content_type)
+
+
 def _failed(request: web.Request, error: ApiError) -> web.Response:
+    if front := clouds.front_of(request.path):
+        return clouds.failed(front, error, request[_REQUEST_ID])
     return web.json_response(error.body(request[_REQUEST_ID]), status=error.status, headers=error.headers)
 
 
