@@ -10,7 +10,7 @@ no call of the model is. What the working tree has become is for the caller to t
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, cast
+from typing import Any
 
 import anthropic
 from anthropic.types import Message
@@ -106,7 +106,7 @@ class Session:
         usage = usage_of(response.usage)
         step = replace(
             asked,
-            content=cast("Blocks", [block.to_dict(mode="json") for block in response.content]),
+            content=[_readable(block.to_dict(mode="json")) for block in response.content],
             stop_reason=response.stop_reason or "",
             usage=usage,
             usd=self.price.usd(usage),
@@ -208,6 +208,15 @@ def _ended(ending: _Ending | None, meter: Meter) -> Proposed | GaveUp:
             return GaveUp(reason=reason, ended=ended, steps=steps, usage=usage, usd=usd)
         case None:
             raise TypeError("the loop ends with an ending")
+
+
+def _readable(value: Any) -> Any:
+    """JSON without halves of surrogate pairs, which a model may say but nothing can store or send."""
+    if isinstance(value, str):
+        return value.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+    if isinstance(value, dict):
+        return {_readable(key): _readable(inner) for key, inner in value.items()}
+    return [_readable(inner) for inner in value] if isinstance(value, list) else value
 
 
 def _calls(content: Blocks) -> Blocks:
