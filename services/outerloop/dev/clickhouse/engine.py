@@ -6,12 +6,13 @@ reach another's query. The engine lives as long as its first connection.
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import chdb
 
+from outerloop.dev.clickhouse import native
 from outerloop.dev.clickhouse.statement import MultipleStatementsError, Statement, parse
 
 SYNTAX_ERROR, UNKNOWN_SETTING, NOT_IMPLEMENTED, UNKNOWN_EXCEPTION = 62, 115, 48, 1002
@@ -38,6 +39,7 @@ class Query:
         parameters: name (without `param_`) to value, escaped as ClickHouse's HTTP interface wants it.
         default_format: the answer's format where the SQL names none.
         readonly: refuse all that writes, as ClickHouse does on GET.
+        protocol: the version in whose form a Native answer is read.
     """
 
     text: bytes
@@ -46,6 +48,7 @@ class Query:
     parameters: Mapping[str, str] = field(default_factory=dict)
     default_format: str = "TabSeparated"
     readonly: bool = False
+    protocol: int = 0
 
 
 @dataclass(frozen=True)
@@ -77,13 +80,16 @@ class Engine:
             connection = chdb.connect(self._path)
             try:
                 self._prepare(connection, query, with_parameters=statement.input_format is not None)
-                return _execute(connection, statement, query)
+                return _framed(_execute(connection, statement, query), query.protocol)
             finally:
                 connection.close()
         except MultipleStatementsError:
             raise self._error(
                 "Syntax error (Multi-statements are not allowed)", SYNTAX_ERROR, "SYNTAX_ERROR"
             ) from None
+        except native.UnknownTypeError as error:
+            message = f"an answer with {error} in Native for clickhouse-go is for a ClickHouse server"
+            raise self._error(message, NOT_IMPLEMENTED, "NOT_IMPLEMENTED") from None
         except (
             chdb.ChdbError,
             RuntimeError,
@@ -140,6 +146,12 @@ def _execute(connection: Any, statement: Statement, query: Query) -> Answer:
     return Answer(
         result.bytes(), output_format, _summary(*read, result.rows_written(), result.bytes_written())
     )
+
+
+def _framed(answer: Answer, protocol: int) -> Answer:
+    if answer.output_format != "Native" or protocol < native.FRAMED_SINCE:
+        return answer
+    return replace(answer, body=native.framed(answer.body))
 
 
 def _summary(read_rows: int, read_bytes: int, written_rows: int, written_bytes: int) -> dict[str, str]:

@@ -20,7 +20,6 @@ _DECODERS: dict[str, Callable[[bytes, int | None], cramjam.Buffer]] = {
 _TRANSPORT = frozenset(
     ["query", "query_id", "database", "default_format", "user", "password", "quota_key", "role", "stacktrace"]
 ) | {"session_id", "session_timeout", "session_check", "close_session", "buffer_size", "wait_end_of_query"}
-_IGNORED = _TRANSPORT | {"client_protocol_version"}  # the engine writes Native as the first protocol had it
 
 
 async def read(request: web.Request) -> Query:
@@ -35,15 +34,18 @@ async def read(request: web.Request) -> Query:
         if values.pop(unsupported, "0") not in ("0", "false"):
             raise _not_here(f"{unsupported}=1")
     sql = values.get("query", "").encode()
+    settings = {n: v for n, v in values.items() if n not in _TRANSPORT and not n.startswith("param_")}
+    protocol = settings.pop("client_protocol_version", "")
     return Query(
         text=sql + b"\n" + body if sql and body else sql or body,
         database=values.get("database") or request.headers.get("X-ClickHouse-Database") or "",
-        settings={n: v for n, v in values.items() if n not in _IGNORED and not n.startswith("param_")},
+        settings=settings,
         parameters={n[len("param_") :]: v for n, v in values.items() if n.startswith("param_")},
         default_format=(
             values.get("default_format") or request.headers.get("X-ClickHouse-Format") or "TabSeparated"
         ),
         readonly=request.method == "GET",
+        protocol=int(protocol) if protocol.isascii() and protocol.isdecimal() else 0,
     )
 
 
