@@ -53,7 +53,7 @@ deploy-tools: ## Helm (built by Go) and promtool (Debian's), where they can be h
 
 # From source, as so no image or archive of them is needed; a quarter of an hour on two cores.
 KUBERNETES := 1.36.3
-deploy-engines: deploy-tools ## what test-deploy tries the deployment on, built by Go: Kubernetes, kwok, a Collector
+deploy-engines: deploy-tools $(TOOLS)/otelcol ## what test-deploy tries the deployment on, built by Go: Kubernetes, kwok, a Collector
 	cd tests/engines/kubernetes/binaries && for each in k8s.io/kubernetes/cmd/kube-apiserver \
 	  k8s.io/kubernetes/cmd/kube-controller-manager k8s.io/kubernetes/cmd/kube-scheduler go.etcd.io/etcd/server/v3=etcd; do \
 	  into="$(CURDIR)/$(TOOLS)/$$(basename $${each##*=})"; \
@@ -62,8 +62,13 @@ deploy-engines: deploy-tools ## what test-deploy tries the deployment on, built 
 	    -X k8s.io/component-base/version.gitMinor=$(word 2,$(subst ., ,$(KUBERNETES)))" $${each%%=*}; } || exit 1; \
 	done
 	@test -x $(TOOLS)/kwok || GOBIN=$(CURDIR)/$(TOOLS) go install sigs.k8s.io/kwok/cmd/kwok@v0.7.0
-	@test -x $(TOOLS)/otelcol || { go run go.opentelemetry.io/collector/cmd/builder@v0.165.0 --config tests/deploy/collector.yaml \
-	  && mv .cache/otelcol/otelcol $(TOOLS)/otelcol; }
+
+$(TOOLS)/otelcol: tests/deploy/collector.yaml
+	@mkdir -p $(TOOLS)
+	@command -v go > /dev/null || { echo "there is no Go to build the Collector with"; exit 1; }
+	@go run go.opentelemetry.io/collector/cmd/builder@v0.165.0 --config $< > .cache/otelcol.log 2>&1 \
+	  || { tail -n 5 .cache/otelcol.log; exit 1; }
+	@mv .cache/otelcol/otelcol $@ && touch $@
 
 # Their libraries are never the project's own: an environment each, from its locked requirements.
 CLIENTS := $(patsubst deploy/examples/clients/%.py,%,$(wildcard deploy/examples/clients/*.py))
@@ -108,7 +113,7 @@ bench-trials: setup ## a trial's overhead beside Inspect AI and promptfoo (ARGS=
 bench-queries: setup ## analysts' questions at 1 and 10 million spans (ARGS="--spans 10000 100000" is short)
 	PYTHONPATH=tests $(BIN)/python -m bench.bench_queries $(ARGS)
 
-bench-ingest: setup ## ingest beside its limit and beside the plain way (ARGS="--spans 20000 --seconds 2" is short)
+bench-ingest: setup ## ingest beside its limit, the plain way and peers (ARGS="--spans 20000 --seconds 2 --no-peers" is short)
 	PYTHONPATH=tests $(BIN)/python -m bench.ingest $(ARGS)
 
 chaos-ingest: setup ## a million spans while everything is killed (ARGS="--spans 20000 --kills 4" is short)

@@ -22,7 +22,8 @@ from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from bench.trial_peers import PEERS, Peer, Unavailable
+from bench.installed import Unavailable
+from bench.trial_peers import PEERS, Peer
 from outerloop.evals.expect.answer import Answered
 from outerloop.evals.model import Cassette, Eval, Provenance
 from outerloop.runtime.agentfile import AgentFile

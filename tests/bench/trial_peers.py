@@ -3,20 +3,14 @@
 import json
 import os
 import shutil
-import subprocess
-import sys
 from abc import abstractmethod
 from pathlib import Path
 from typing import Protocol
 
-CACHE = Path(__file__).parents[2] / ".cache" / "bench"
-PYTHON = str(Path(sys.prefix) / "bin" / "python")
+from bench.installed import CACHE, PYTHON, Unavailable, environment, run
+
 INSPECT = "inspect-ai==0.3.285"
 PROMPTFOO = ("promptfoo@0.123.1", "node@22")  # with the Node that it asks for
-
-
-class Unavailable(Exception):  # noqa: N818 - a state of this machine
-    """The peer cannot be run here, and why."""
 
 
 class Peer(Protocol):
@@ -40,11 +34,7 @@ class Inspect:
 
     def seconds(self, tree: Path, model: str, trials: int, at_once: int) -> float:
         """See Peer."""
-        home = CACHE / "inspect"
-        if not (home / "ready").exists():
-            run([PYTHON, "-m", "uv", "venv", "--quiet", "--clear", "--python", PYTHON, str(home)])
-            run([PYTHON, "-m", "uv", "pip", "install", "--quiet", "--python", f"{home}/bin/python", INSPECT])
-            (home / "ready").touch()
+        home = environment("inspect", INSPECT)
         task = Path(__file__).with_name("inspect_task.py")
         command = [f"{home}/bin/python", str(task), PYTHON, str(tree), str(trials), str(at_once)]
         return float(run(command, cwd=tree, env=surroundings(model)).split()[-1])
@@ -87,15 +77,6 @@ def surroundings(model: str) -> dict[str, str]:
     """What the agent needs, on top of this process's variables."""
     endpoints = {"ANTHROPIC_BASE_URL": model, "OTEL_EXPORTER_OTLP_ENDPOINT": model}
     return {**os.environ, **endpoints, "ANTHROPIC_API_KEY": "none"}
-
-
-def run(command: list[str], cwd: Path | None = None, env: dict[str, str] | None = None) -> str:
-    """What the command prints; it must end well."""
-    done = subprocess.run(command, cwd=cwd, env=env, capture_output=True, text=True, check=False)
-    if done.returncode:
-        said = (done.stderr.strip() or done.stdout.strip())[-300:]
-        raise Unavailable(f"{Path(command[0]).name} exited with {done.returncode}: {said}")
-    return done.stdout
 
 
 PEERS: tuple[Peer, ...] = (Inspect(), Promptfoo())

@@ -142,3 +142,31 @@ async def test_what_an_agent_tells_a_stock_collector_is_stored_and_settled(
         while await settled() != ids:  # noqa: ASYNC110 - the same
             await asyncio.sleep(0.5)
     assert await kafka.records(here.settings, dead_letter_topic(OTLP_SPANS, "ingest")) == []
+
+
+async def test_a_stock_collector_writes_to_the_laptops_clickhouse(chdb: str, tmp_path: Path) -> None:
+    agent, http = f"agent-{uuid.uuid4().hex[:8]}", free_port()
+    database = f"exported_{uuid.uuid4().hex[:8]}"
+    (tmp_path / "config.yaml").write_text(
+        f"""
+        receivers: {{otlp: {{protocols: {{http: {{endpoint: "127.0.0.1:{http}"}}}}}}}}
+        exporters: {{clickhouse: {{endpoint: "{chdb}", database: {database}, compress: none}}}}
+        service:
+          telemetry: {{metrics: {{level: none}}}}
+          pipelines: {{traces: {{receivers: [otlp], exporters: [clickhouse]}}}}
+        """
+    )
+    argv = [tool("otelcol"), f"--config={tmp_path / 'config.yaml'}"]
+    server = Server(argv, tmp_path / "otelcol.log", lambda: accepts(http))
+    server.start()
+    await asyncio.to_thread(tell, Http(f"http://127.0.0.1:{http}/v1/traces"), agent, 20)
+    assert server.stop() == 0  # it has sent what it had
+    where: dict[str, Any] = {"clickhouse": chdb, "clickhouse_database": database}
+    db = ClickHouse(Settings(**where))
+    found = await db.query(
+        "SELECT ServiceName, count() AS spans, uniqExact(TraceId) AS traces,"
+        " countIf(SpanAttributes['gen_ai.usage.input_tokens'] = '11') AS chats FROM otel_traces GROUP BY 1"
+    )
+    await db.command(f"DROP DATABASE {database}")
+    await db.close()
+    assert found == [{"ServiceName": agent, "spans": 60, "traces": 20, "chats": 20}]

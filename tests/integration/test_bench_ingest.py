@@ -15,7 +15,7 @@ TESTS = Path(__file__).parents[1]
 
 @pytest.mark.skipif(bool(missing()), reason=f"Apache Kafka cannot run here: {missing()}")
 def test_the_short_form_measures_all_and_stores_all(tmp_path: Path) -> None:
-    size = ["--spans", "20000", "--seconds", "2"]
+    size = ["--spans", "20000", "--seconds", "2", "--no-peers", "--peer-seconds", "2"]
     done = subprocess.run(
         [
             sys.executable,
@@ -43,3 +43,7 @@ def test_the_short_form_measures_all_and_stores_all(tmp_path: Path) -> None:
     costs = result["redaction"]
     assert min(costs["credentials_us_per_span"], costs["all_us_per_span"]) > 0
     assert "is left out" in done.stdout
+    own = result["over_otlp"]
+    assert own["accepted_per_s"] > 0
+    assert own["lost_share_after_kill"] == 0
+    assert result["peers"] == {}

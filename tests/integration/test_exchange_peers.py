@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from bench.trial_peers import CACHE
+from bench.installed import CACHE
 from outerloop.evals.exchange.write import inspect_samples, promptfoo
 from outerloop.evals.expect.answer import AnswerContains
 from outerloop.evals.expect.composite import Not

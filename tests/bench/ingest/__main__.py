@@ -9,7 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from bench.ingest import load, measure
+from bench.ingest import load, measure, peers, table
 from bench.ingest.world import World, world
 from engines.kafka import missing
 from outerloop.dev.stack import StackError
@@ -39,6 +39,7 @@ def main() -> int:
     except (OuterloopError, StackError, TimeoutError) as error:
         sys.stdout.write(json.dumps({"bench": "ingest", "error": str(error)}) + "\n")
         return 1
+    sys.stdout.write(table.of(result) + "\n")
     sys.stdout.write(json.dumps(result) + "\n")
     return 0 if result["stored_fraction"] == 1 else 1
 
@@ -50,7 +51,8 @@ async def _run(options: argparse.Namespace, say: Callable[[str], None]) -> dict[
         bytes_each = sum(len(payload) for payload, _ in made) // sum(held for _, held in made)
         say(f"small spans of {bytes_each} bytes")
         result = await _small(here, made, options, say)
-        return result | {"bytes_per_span": bytes_each, "peers": {}} | await _mix(here, options, say)
+        result |= {"bytes_per_span": bytes_each} | await _mix(here, options, say)
+        return result | await peers.measured(here, made, options, say)
 
 
 async def _small(
@@ -117,6 +119,8 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--spans", type=int, default=1_000_000)
     parser.add_argument("--seconds", type=float, default=20.0, help="of load while visibility is measured")
     parser.add_argument("--traces", type=Path, default=Path("../shared/traces"), help="recorded runs")
+    parser.add_argument("--no-peers", action="store_true", help="leave out what would have to be installed")
+    parser.add_argument("--peer-seconds", type=float, default=20.0, help="of load for each that takes OTLP")
     return parser.parse_args()
 
 

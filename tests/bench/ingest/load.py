@@ -32,6 +32,9 @@ def small(spans: int, *, after: int = 0) -> Iterator[tuple[bytes, int]]:
             trace = number * SPANS_A_RECORD // SPANS_A_TRACE + place // SPANS_A_TRACE
             step = place % SPANS_A_TRACE
             span = samples.span(trace + 1, step, "chat model" if step else "invoke_agent")
+            root = trace * SPANS_A_TRACE + 1  # ids of its own for each: some stores have one table of them
+            span.span_id = (root + step).to_bytes(8, "big")
+            span.parent_span_id = root.to_bytes(8, "big") if step else b""
             span.start_time_unix_nano = began + trace * samples.NS // 50 + step * 1_000_000
             span.end_time_unix_nano = span.start_time_unix_nano + 900_000
             span.attributes.extend(

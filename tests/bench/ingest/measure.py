@@ -103,11 +103,11 @@ def redaction(load: Load, redact: str) -> float:
     return min(took) / sum(held for _, held in load) * 1e6
 
 
-async def produce(here: World, load: Load) -> None:
+async def produce(here: World, load: Load, topic: str = OTLP_SPANS) -> None:
     """Put all into Kafka, as a Collector does: compressed, acknowledged."""
     async with _producer(here) as producer:
         for part in batched(load, 200):
-            await asyncio.gather(*[await producer.send(OTLP_SPANS, payload) for payload, _ in part])
+            await asyncio.gather(*[await producer.send(topic, payload) for payload, _ in part])
 
 
 async def drain(here: World, load: Load, say: Callable[[str], None]) -> Drained:

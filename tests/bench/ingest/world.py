@@ -18,10 +18,11 @@ from outerloop.runtime.settings import Settings
 
 @dataclass(frozen=True, slots=True)
 class World:
-    """All but ingest runs; `start("ingest")` is the measurement's to say."""
+    """All but ingest runs; `start("ingest")` is the measurement's to say. `receiver`: its OTLP over HTTP."""
 
     stack: Stack
     settings: Settings
+    receiver: str
 
     def peak_mb(self, name: str) -> float:
         """The most memory that a process has held."""
@@ -36,14 +37,14 @@ async def world(folder: Path) -> AsyncIterator[World]:
     log = folder.with_name(f"{folder.name}-kafka")
     shutil.rmtree(log, ignore_errors=True)
     log.mkdir(parents=True)
-    ports = {name: free_port() for name in ("clickhouse", "http")}
+    ports = {name: free_port() for name in ("clickhouse", "http", "otlp")}
     broker = ApacheKafka(log)
     settings = Settings(kafka=broker.bootstrap, clickhouse=f"http://127.0.0.1:{ports['clickhouse']}")
     env = {
         "OUTERLOOP_KAFKA": settings.kafka,
         "OUTERLOOP_CLICKHOUSE": settings.clickhouse,
         "OUTERLOOP_OTLP_GRPC_PORT": "0",
-        "OUTERLOOP_OTLP_HTTP_PORT": "0",
+        "OUTERLOOP_OTLP_HTTP_PORT": str(ports["otlp"]),
         "OUTERLOOP_HTTP_PORT": str(ports["http"]),
     }
     run = [sys.executable, "-m", "outerloop"]
@@ -63,5 +64,5 @@ async def world(folder: Path) -> AsyncIterator[World]:
     async with Stack(folder, stages, report=lambda _: None) as stack:
         await stack.start("kafka", "clickhouse")
         await stack.start("migrate", "topics")
-        yield World(stack, settings)
+        yield World(stack, settings, f"http://127.0.0.1:{ports['otlp']}")
     shutil.rmtree(log, ignore_errors=True)
