@@ -148,8 +148,11 @@ async def test_a_setting_is_found_without_any_model(desk: Desk, tmp_path: Path) 
         s for s in await sessions.of_change(desk.db, agent, change_id(eval_id, 1)) if s.strategy == "knobs"
     ]
     rows = await sessions.steps(desk.db, search)
-    assert [row.input_tokens for row in rows] == [0, 0]
-    assert "turns of settings.yaml = 5" in rows[0].content
+    assert [row.input_tokens for row in rows] == [0] * 6
+    # Each setting's tests, and its runs until one fails.
+    assert "turns of settings.yaml = 5: tests" in rows[0].content
+    assert "turns of settings.yaml = 5: run 1" in rows[1].content
+    assert ["effort" in row.content for row in rows] == [False] * 2 + [True] * 4
 
 
 async def test_a_knob_that_is_not_there_is_said_and_costs_nothing(desk: Desk, tmp_path: Path) -> None:

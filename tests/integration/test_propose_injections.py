@@ -19,6 +19,7 @@ from outerloop.dev.messages_api import Dice, Reply, serving
 from outerloop.propose import prompts
 from outerloop.propose.context import Evidence, message
 from outerloop.propose.provider import Claude
+from outerloop.propose.purse import Purse
 from outerloop.propose.record import GaveUp, Limits, Step
 from outerloop.propose.session import Session
 from outerloop.propose.tools import EvalRun, Toolbox
@@ -95,8 +96,8 @@ async def session(folder: Path, evidence: Evidence) -> tuple[Obedient, list[Step
     assert failing is not None
     model, told = Obedient(failing.trace_id), list[Step]()
 
-    async def run_eval() -> EvalRun:
-        return EvalRun(passed=False, reasons=(failing.answer,), trace=failing, usd=0.0)
+    async def run_eval(_: Purse) -> EvalRun:
+        return EvalRun(passed=False, reasons=(failing.answer,), trace=failing)
 
     async def on_steps(steps: Sequence[Step]) -> None:
         told.extend(step for step in steps if step.reply is not None)

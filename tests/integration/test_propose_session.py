@@ -20,6 +20,7 @@ from outerloop.evals.model import Eval, Provenance
 from outerloop.propose import prompts
 from outerloop.propose.context import Evidence
 from outerloop.propose.provider import Claude, Provider, provider_of
+from outerloop.propose.purse import Purse
 from outerloop.propose.record import Ended, GaveUp, Limits, Past, Proposed, Step
 from outerloop.propose.session import Session
 from outerloop.propose.settings import ProposeSettings
@@ -392,11 +393,17 @@ async def test_more_of_the_evidence_can_be_asked_for(tmp_path: Path) -> None:
 
 
 async def test_the_eval_can_be_run_and_what_that_costs_is_the_sessions(tmp_path: Path) -> None:
-    failing = EvalRun(passed=False, reasons=("expected a call of get_order",), trace=RUN, usd=0.25)
-    runs = iter([failing, None, EvalRun(passed=True, reasons=(), trace=None, usd=0.5)])
+    failing = EvalRun(passed=False, reasons=("expected a call of get_order",), trace=RUN)
+    runs = iter([(0.25, failing), (0.125, None), (0.5, EvalRun(passed=True, reasons=(), trace=None))])
 
-    async def run_eval() -> EvalRun:
-        if made := next(runs):
+    async def run_eval(purse: Purse) -> EvalRun:
+        usd, made = next(runs)
+        assert await purse.begin(0.75)
+        # What it can cost is on record before it is made, with the model's answer that asked for it.
+        assert bench.told[-1].reply is None
+        assert bench.told[-1].usd > 0.75
+        purse.end(0.75, usd)
+        if made:
             return made
         raise TrialNotRunError("the model is away")
 
@@ -407,8 +414,31 @@ async def test_the_eval_can_be_run_and_what_that_costs_is_the_sessions(tmp_path:
     assert failed[0].startswith("FAILED: expected a call of get_order\n<data provenance=")
     assert away == ("the run did not happen: the model is away", True)
     assert passed == ("passed\nno trace came", False)
-    assert 0.75 < ended.usd < 0.85
+    assert 0.875 < ended.usd < 0.975
     assert ended.usd == pytest.approx(sum(step.usd for step in bench.steps))
+
+
+async def test_a_run_that_could_pass_the_sessions_budget_is_not_paid_for(tmp_path: Path) -> None:
+    made: list[float] = []
+
+    async def run_eval(purse: Purse) -> EvalRun:
+        if not await purse.begin(1.0):
+            raise TrialNotRunError("there was no money left for a call of its model")
+        made.append(1.0)
+        purse.end(1.0, 1.0)
+        return EvalRun(passed=False, reasons=("no",), trace=None)
+
+    bench = Bench(tmp_path / "tree", *[[use("run_eval"), use("run_eval")]] * 3, [use("give_up", reason="no")])
+    bench.limits = Limits(usd=3.5)
+    bench.toolbox = Toolbox(bench.workspace, None, run_eval=run_eval)
+    ended = await bench.run()
+    assert isinstance(ended, GaveUp)
+    assert made == [1.0] * 3
+    assert 3 < ended.usd <= 3.5
+    assert bench.results(1)[1] == (
+        "the run did not happen: there was no money left for a call of its model",
+        True,
+    )
 
 
 async def test_without_a_test_command_there_is_no_such_tool(tmp_path: Path) -> None:

@@ -1,6 +1,7 @@
 """Trials of a small agent, which does what its input says, against real sockets on every side."""
 
 import asyncio
+import contextlib
 import json
 import sys
 from collections.abc import AsyncIterator
@@ -24,6 +25,7 @@ from outerloop.trial.isolation import Bubblewrap, Unconfined
 from outerloop.trial.run import Trial, TrialSpec, model_session, run_trial
 from outerloop.trial.sandbox import Sandbox
 from outerloop.trial.spec import Limits
+from outerloop.trial.usage import Usage
 
 AGENT = """
 import gzip, json, os, sys, time, urllib.error, urllib.request
@@ -300,6 +302,43 @@ async def test_model_calls_are_capped(spec: TrialSpec, sandbox: Sandbox, upstrea
     assert [answer[:3] for answer in answers] == ["200", "200", "200", "403", "403"]
     assert len(upstream.keys) == trial.model_calls == 3
     assert trial.reasons == ("the agent made more than 3 model calls",)
+
+
+class Purse:
+    """Pays a dollar a call at most, out of `left`; keeps what it was told of each."""
+
+    def __init__(self, left: float) -> None:
+        self.left = left
+        self.told: list[tuple[int, int] | None] = []
+
+    async def begin(self, body: bytes) -> float | None:
+        return 1.0 if b"ask" in body and self.left >= 1 else None
+
+    def end(self, most: float, usage: Usage | None) -> None:
+        self.left -= most
+        self.told.append((usage.input_tokens, usage.output_tokens) if usage else None)
+
+
+async def test_calls_are_paid_for_one_by_one_and_none_is_made_without_money(
+    spec: TrialSpec, sandbox: Sandbox, upstream: Upstream
+) -> None:
+    purse = Purse(2.5)
+    with pytest.raises(TrialNotRunError, match="no money left for a call of its model"):
+        await said(replace(spec, payer=purse), sandbox, ["model", {"times": 4}])
+    assert purse.told == [(10, 3), (10, 3)]
+    assert len(upstream.keys) == 2
+
+
+@pytest.mark.parametrize(
+    ("ask", "told"), [("hi", (10, 3)), ("stream", (20, 7)), ("bad", (0, 0)), ("529", (0, 0)), ("cut", None)]
+)
+async def test_a_call_whose_end_nobody_saw_is_told_apart(
+    spec: TrialSpec, sandbox: Sandbox, ask: str, told: tuple[int, int] | None
+) -> None:
+    purse = Purse(9)
+    with contextlib.suppress(TrialNotRunError):
+        await said(replace(spec, payer=purse), sandbox, ["model", {"ask": ask}])
+    assert purse.told == [told]
 
 
 async def test_a_request_that_the_model_refuses_is_the_agents_own(spec: TrialSpec, sandbox: Sandbox) -> None:

@@ -107,7 +107,7 @@ def test_a_knob_that_is_not_there_is_said(text: str) -> None:
 
 
 def seen(candidate: int, *, tests: bool = True, passed: int = 3, runs: int = 3, lines: int = 2) -> Seen:
-    return Seen(candidate, tests, passed, runs, lines, 0.0)
+    return Seen(candidate, tests, passed, runs, lines)
 
 
 def test_the_candidate_that_passes_most_is_proposed_and_of_equals_the_smallest() -> None:

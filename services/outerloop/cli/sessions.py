@@ -63,7 +63,8 @@ def _shown(step: StepRecord) -> str:
     hit = step.cache_read_tokens / step.input_tokens if step.input_tokens else 0.0
     tokens = f"{step.input_tokens} in ({hit:.0%} from the cache), {step.output_tokens} out"
     lines = [f"\n── step {step.step}  {step.seconds:.1f} s  ${step.usd:.4f}  {tokens}"]
-    results = {b.get("tool_use_id"): b for b in json.loads(step.results)}
+    answers = json.loads(step.results)
+    results = {b.get("tool_use_id"): b for b in answers}
     for block in json.loads(step.content):
         if block["type"] == "text":
             lines.append(block["text"])
@@ -72,7 +73,9 @@ def _shown(step: StepRecord) -> str:
             result = results.get(block["id"])
             if result is not None:
                 mark = "✗" if result.get("is_error") else "→"
-                lines.append(f"  {mark} " + _cut(str(result["content"])).replace("\n", "\n    "))
+                lines.append(f"  {mark} " + _indented(result["content"]))
+    # What was said to a model that called nothing; and what a search or a screening has seen.
+    lines += [f"  → {_indented(block['text'])}" for block in answers if block["type"] == "text"]
     return "\n".join(lines)
 
 
@@ -83,6 +86,10 @@ def _call(block: dict[str, Any]) -> str:
         plus = "".join(f"\n  + {line}" for line in str(given.get("new", "")).splitlines())
         return f"edit_file {given.get('path', '')}{minus}{plus}"
     return f"{block['name']} {json.dumps(given, ensure_ascii=False)}"
+
+
+def _indented(text: object) -> str:
+    return _cut(str(text)).replace("\n", "\n    ")
 
 
 def _cut(text: str) -> str:

@@ -109,7 +109,7 @@ class Attempts:
         drawn = await self._with_base(repository, drawn)
         base, terms = await _base(repository, branch, record.agent, next(iter(drawn.values()), None))
         going = {n: await self._memory.take_up(s) for n, s in drawn.items() if s.state is State.OPEN}
-        gone = sum(taken.past.usd for taken in going.values()) if drawn else None
+        gone = _spent(drawn, going) if drawn else None
         allowed = await self._budget.allowance(record.agent, terms, gone, of_mode)
         if allowed is None:
             return None
@@ -137,7 +137,7 @@ class Attempts:
         if not drawn:
             told = [each.lesson_id for each in lessons]
             await store_lessons.told(self._db, record.agent, task.change_id, told)
-            going = await self._begin(task, ground)
+            going = await self._begin(task, ground, await self._candidates(task, ground))
         return await self._finish(task, ground, drawn, going, scratch)
 
     async def _finish(
@@ -151,7 +151,8 @@ class Attempts:
         """Have the candidates that are open end, side by side, and choose."""
         screening = going.get(_SCREENING)
         open_ = {n: taken for n, taken in going.items() if n != _SCREENING}
-        share = ground.allowed.today / max(1, len(open_))
+        # Of several candidates, runs choose one: they cost too.
+        share = ground.allowed.today / (len(open_) + 1 if len(drawn) + len(going) > 1 else 1)
         work = [
             Candidate(ground, taken, scratch / f"tree{n}", taken.past.usd + share).run()
             for n, taken in open_.items()
@@ -168,40 +169,43 @@ class Attempts:
             made[n] = outcome
         if len(made) == 1:
             return next(iter(made.values()))
-        screening = screening or await self._session(task, ground, choosing.CANDIDATE, choosing.STRATEGY, "")
-        chosen = await choosing.choose(ground, screening, dict(sorted(made.items())))
+        if screening is None:
+            begun = await self._begin(task, ground, {choosing.CANDIDATE: (choosing.STRATEGY, "")})
+            screening = begun[choosing.CANDIDATE]
+        left = ground.allowed.usd - sum(each.usd for each in made.values())
+        chosen = await choosing.choose(ground, ground.looking(screening, left), dict(sorted(made.items())))
         if chosen is not None:
             await self._memory.end(screening.record, asdict(chosen))
         return chosen
 
-    async def _begin(self, task: Task, ground: Ground) -> dict[int, Taken]:
-        """New sessions, one a strategy, as many as candidates are wanted; of few strategies each again."""
+    async def _candidates(self, task: Task, ground: Ground) -> dict[int, tuple[str, str]]:
+        """Strategies and what each is told, as many as are wanted; of few strategies each again."""
         open_ = strategies.possible(ground.evidence.files, knobs=bool(ground.terms.knobs))
         tried = await sessions.strategies(self._db, task.record.agent, task.record.eval_id, task.since)
         order = strategies.ranked(open_, tried, task.past) or [Strategy.PROMPT]
         by_model = [each for each in order if each is not Strategy.KNOBS] or [Strategy.PROMPT]
         wanted = self._settings.propose_candidates
         order = (order + by_model * wanted)[:wanted]
-        begun: dict[int, Taken] = {}
+        found: dict[int, tuple[str, str]] = {}
         for number, strategy in enumerate(order):
             told = ""
             if strategy is not Strategy.KNOBS:
                 approach = prompts.load(f"approach/{strategy.value}.md")
                 evidence = replace(ground.evidence, approach=approach)
                 told = context.message(evidence, prompts.load("task.md"))
-            begun[number] = await self._session(task, ground, number, strategy.value, told)
-        return begun
+            found[number] = (strategy.value, told)
+        return found
 
-    async def _session(self, task: Task, ground: Ground, number: int, strategy: str, told: str) -> Taken:
+    async def _begin(
+        self, task: Task, ground: Ground, candidates: Mapping[int, tuple[str, str]]
+    ) -> dict[int, Taken]:
         return await self._memory.begin(
             task.record,
             task.change_id,
+            candidates,
             attempt=task.attempt,
-            candidate=number,
-            strategy=strategy,
             base_commit=ground.base,
             model=self._settings.propose_model,
-            told=told,
         )
 
     async def _drawn(self, task: Task) -> dict[int, SessionRecord]:
@@ -225,6 +229,12 @@ class Attempts:
 
 # Where the session that looks at the candidates stands among them.
 _SCREENING = -1
+
+
+def _spent(drawn: Mapping[int, SessionRecord], going: Mapping[int, Taken]) -> float:
+    """What an attempt has cost: its sessions that are open, and those that have ended."""
+    ended = [outcome_of(s.outcome).usd for s in drawn.values() if s.state is State.ENDED]
+    return sum(ended) + sum(taken.past.usd for taken in going.values())
 
 
 async def _has(repository: Repository, commit: str) -> bool:

@@ -13,9 +13,11 @@ from outerloop.evals.model import Cassette, Eval
 from outerloop.propose import prompts
 from outerloop.propose.budget import Allowance, Budget
 from outerloop.propose.context import Evidence
+from outerloop.propose.looking import Looking
 from outerloop.propose.memory import Memory, Taken
 from outerloop.propose.outcome import NoChange, Written
 from outerloop.propose.provider import Provider
+from outerloop.propose.purse import Purse
 from outerloop.propose.record import Ended, GaveUp, Limits, Proposed
 from outerloop.propose.screening import Screening
 from outerloop.propose.search import Search
@@ -74,10 +76,27 @@ class Ground:
             return CheckRun(passed=False, output=f"the tests could not be run: {error}")
         return CheckRun(checks.ok, checks.output)
 
-    async def trial(self, tree: Path) -> EvalRun:
+    async def trial(self, tree: Path, purse: Purse) -> EvalRun:
         """One run of the agent in a tree on the eval."""
         trying = Trying(self.settings, self.sandbox, self.record, self.terms)
-        return await trying.run(tree, self.untouched)
+        return await trying.run(tree, self.untouched, purse)
+
+    def looking(self, taken: Taken, usd: float) -> Looking:
+        """What looks at the agent, in steps of a session; `usd`: what they may cost from its beginning on."""
+        return Looking(
+            taken.past,
+            epoch=taken.epoch,
+            on_step=lambda step: self.memory.write(taken.record, [step]),
+            hindrance=self.hindrance,
+            usd=usd,
+        )
+
+    def tomorrow(self) -> bool:
+        """Whether it is the day's limit that ends a session, not its own: then it goes on tomorrow."""
+        if self.allowed.whole:
+            return False
+        self.budget.too_little(self.record.agent, self.allowed.today)
+        return True
 
     def screening(self) -> Screening:
         """What every patch is screened by."""
@@ -138,28 +157,23 @@ class Candidate:
         return await session.run(taken.record.told, taken.past)
 
     async def _search(self) -> Proposed | GaveUp:
-        ground, taken = self._ground, self._taken
+        ground = self._ground
         search = Search(
             space=ground.terms.knobs,
             workspace=Workspace(self._tree, ground.terms.mutable),
             run_tests=partial(ground.tests, self._tree) if ground.terms.test else None,
             run_eval=partial(ground.trial, self._tree),
             objections=partial(self._screening.of_tree, self._tree),
-            on_step=lambda step: ground.memory.write(taken.record, [step]),
-            hindrance=ground.hindrance,
-            usd=self._usd,
-            epoch=taken.epoch,
+            looking=ground.looking(self._taken, self._usd),
         )
-        return await search.run(taken.past)
+        return await search.run()
 
     async def _made(self, ended: Proposed | GaveUp) -> Written | NoChange | None:
         ground, allowed = self._ground, self._ground.allowed
         if isinstance(ended, GaveUp):
             if ended.ended is Ended.SUSPENDED:
                 return None
-            if ended.ended is Ended.BUDGET and not allowed.whole:
-                # Not its own limit, but the day's, stops it: it goes on tomorrow.
-                ground.budget.too_little(ground.record.agent, allowed.today)
+            if ended.ended is Ended.BUDGET and ground.tomorrow():
                 return None
             # Where the eval's own budget ended it, another attempt could not even begin.
             final = ended.ended is Ended.MODEL or (ended.ended is Ended.BUDGET and allowed.last)

@@ -8,7 +8,7 @@ says which of it makes up the session.
 import json
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
@@ -45,27 +45,40 @@ class Memory:
         return Taken(record, past, time.time_ns())
 
     async def begin(
-        self, record: EvalRecord, change_id: str, *, attempt: int, candidate: int, **said: str
-    ) -> Taken:
-        """Store a new session: with `strategy`, `base_commit`, `model` and `told`."""
+        self,
+        record: EvalRecord,
+        change_id: str,
+        candidates: Mapping[int, tuple[str, str]],
+        *,
+        attempt: int,
+        base_commit: str,
+        model: str,
+    ) -> dict[int, Taken]:
+        """Store new sessions, all or none: for each candidate its strategy and what it is told."""
         now = datetime.now(UTC)
         epoch = time.time_ns()
-        begun = SessionRecord(
-            session_id=stable_id("session", change_id, candidate, epoch),
-            agent=record.agent,
-            change_id=change_id,
-            mode_id=record.mode_id,
-            eval_id=record.eval_id,
-            attempt=attempt,
-            candidate=candidate,
-            state=State.OPEN,
-            outcome="",
-            began_at=now,
-            at=now,
-            **said,
-        )
-        await sessions.insert(self._db, begun)
-        return Taken(begun, Past(), epoch)
+        begun = {
+            number: SessionRecord(
+                session_id=stable_id("session", change_id, number, epoch),
+                agent=record.agent,
+                change_id=change_id,
+                mode_id=record.mode_id,
+                eval_id=record.eval_id,
+                attempt=attempt,
+                candidate=number,
+                strategy=strategy,
+                state=State.OPEN,
+                base_commit=base_commit,
+                model=model,
+                told=told,
+                outcome="",
+                began_at=now,
+                at=now,
+            )
+            for number, (strategy, told) in candidates.items()
+        }
+        await sessions.insert(self._db, *begun.values())
+        return {number: Taken(each, Past(), epoch) for number, each in begun.items()}
 
     async def end(self, record: SessionRecord, outcome: dict[str, Any]) -> None:
         """Close a session: it will not go on. `outcome` is for whoever asks again for its change."""
@@ -77,7 +90,7 @@ class Memory:
     async def write(self, record: SessionRecord, steps: Sequence[Step]) -> None:
         """Store steps as they are now, all of them or none."""
         for step in steps:
-            if step.content is not None and step.reply is None:
+            if step.reply is not None:
                 metrics.SPEND.labels("propose").inc(step.usd)
         await sessions.insert_steps(self._db, [_row(record, step) for step in steps])
 

@@ -19,6 +19,7 @@ from outerloop.propose.conversation import Conversation
 from outerloop.propose.meter import Meter
 from outerloop.propose.paths import RefusedError
 from outerloop.propose.provider import Provider
+from outerloop.propose.purse import Purse
 from outerloop.propose.record import Blocks, Ended, GaveUp, Limits, Past, Proposed, Step
 from outerloop.propose.tools import EditFile, Finish, GiveUp, Toolbox
 from outerloop.propose.workspace import MAX_RESULT_CHARS
@@ -137,20 +138,26 @@ class _Run:
         ending: _Ending | None = None
         for step in past.steps:
             if step.reply is None:
-                spent = self.meter.usd
-                whole, ending = await self.answered(replace(step, usd=0.0), step.stop_reason)
-                return [replace(whole, usd=step.usd + self.meter.usd - spent)], ending
+                self.meter.usd -= step.usd  # which answered() adds
+                whole, ending = await self.answered(step, step.stop_reason)
+                return [whole], ending
             ending = await self._again(step)
             self._take(step)
         return [], ending
 
     async def answered(self, step: Step, stop_reason: str) -> tuple[Step, _Ending | None]:
         """The step with our turn after the model's; the session's end, if this is one."""
-        tools = self._session.toolbox
-        before = tools.usd
-        reply, ending = await self._reply(step.content or [], stop_reason)
-        step = replace(step, reply=reply, usd=step.usd + tools.usd - before)
+        session = self._session
+
+        async def tell(usd: float) -> None:
+            await session.on_steps([replace(step, usd=step.usd + usd)])
+
         self.meter.usd += step.usd
+        purse = Purse(session.limits.usd - self.meter.usd, tell)
+        session.toolbox.purse = purse
+        reply, ending = await self._reply(step.content or [], stop_reason)
+        self.meter.usd += purse.usd
+        step = replace(step, reply=reply, usd=step.usd + purse.usd)
         self._take(step)
         return step, ending
 

@@ -15,6 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from outerloop.propose.context import Evidence, fitting
 from outerloop.propose.paths import RefusedError
+from outerloop.propose.purse import Purse
 from outerloop.propose.workspace import MAX_RESULT_CHARS, Workspace
 from outerloop.runtime.errors import TrialNotRunError
 from outerloop.trace.model import Trace
@@ -112,18 +113,18 @@ class CheckRun:
 
 @dataclass(frozen=True, slots=True)
 class EvalRun:
-    """One run of the agent on an eval: the verdict with its reasons, the run as data, and what it cost."""
+    """One run of the agent on an eval: the verdict with its reasons, and the run as data."""
 
     passed: bool
     reasons: tuple[str, ...]
     trace: Trace | None
-    usd: float
 
 
 _MOST_OBJECTIONS = 8
 
 RunTests = Callable[[], Awaitable[CheckRun]]
-RunEval = Callable[[], Awaitable[EvalRun]]
+# Given what it may cost.
+RunEval = Callable[[Purse], Awaitable[EvalRun]]
 
 _TOOLS: dict[str, type[_Call]] = {
     "list_files": ListFiles,
@@ -145,7 +146,8 @@ class Toolbox:
     `run_tests` runs the agent's test command on the tree and leaves it as it is (runs on a copy, or on a
     read-only mount); None when the agent has no such command, and then there is no such tool. So it is with
     `run_eval`, and with `evidence` for the tools that show more of it. `objections` are asked when the edits
-    are handed in: what speaks against them is said to the model, which may mend it.
+    are handed in: what speaks against them is said to the model, which may mend it. `purse` is what the
+    tools may cost, until another one is put in its place.
     """
 
     def __init__(
@@ -162,7 +164,7 @@ class Toolbox:
         self._run_eval = run_eval
         self._evidence = evidence
         self._object = objections
-        self.usd = 0.0  # what the tools have cost
+        self.purse = Purse()
         missing: dict[type[_Call], object] = {
             RunTestsCall: run_tests,
             RunEvalCall: run_eval,
@@ -241,10 +243,9 @@ class Toolbox:
         if self._run_eval is None:
             raise RefusedError("the eval cannot be run here")
         try:
-            run = await self._run_eval()
+            run = await self._run_eval(self.purse)
         except TrialNotRunError as error:
             raise RefusedError(f"the run did not happen: {clip(str(error), 1_000)}") from error
-        self.usd += run.usd
         verdict = "passed" if run.passed else "FAILED: " + "; ".join(clip(r, 400) for r in run.reasons[:10])
         seen = quoted(run.trace, MAX_RESULT_CHARS // 2) if run.trace else "no trace came"
         return f"{one_line(verdict, MAX_RESULT_CHARS // 4)}\n{seen}"

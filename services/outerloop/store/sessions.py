@@ -85,9 +85,10 @@ class StepRecord:
     at: datetime
 
 
-async def insert(db: ClickHouse, session: SessionRecord) -> None:
-    """Store a session; a later state replaces an earlier one."""
-    await db.insert("harness_sessions", [asdict(session) | {"step": list(State).index(session.state)}])
+async def insert(db: ClickHouse, *sessions: SessionRecord) -> None:
+    """Store sessions, all or none; a later state replaces an earlier one."""
+    rows = [asdict(session) | {"step": list(State).index(session.state)} for session in sessions]
+    await db.insert("harness_sessions", rows)
 
 
 async def insert_steps(db: ClickHouse, steps: Sequence[StepRecord]) -> None:

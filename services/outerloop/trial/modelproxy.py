@@ -17,6 +17,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http import HTTPStatus
+from typing import Protocol
 
 import aiohttp
 from aiohttp import web
@@ -24,6 +25,7 @@ from aiohttp import web
 from outerloop.trial.usage import Usage
 
 PATHS = frozenset({"v1/messages", "v1/messages/count_tokens", "v1/chat/completions"})
+FREE = frozenset({"v1/messages/count_tokens"})
 BEARER = frozenset({"v1/chat/completions"})  # these take the key as OpenAI's API does
 _SENT_ON = ("content-type", "accept", "user-agent", "anthropic-version", "anthropic-beta")
 _PASSED_BACK = ("content-type", "retry-after", "request-id", "x-should-retry")
@@ -33,15 +35,27 @@ _OUTAGE = frozenset({401, 402, 403, 408, 429})
 _LONGEST = 10
 
 
+class Payer(Protocol):
+    """Who pays for a trial's calls, one by one."""
+
+    async def begin(self, body: bytes) -> float | None:
+        """What a request can cost at most, None if that is more than there is; asked before it is sent on."""
+        ...
+
+    def end(self, most: float, usage: Usage | None) -> None:
+        """What came of a call that could cost `most`; None: nobody knows."""
+        ...
+
+
 @dataclass(kw_only=True)
 class ModelProxy:
     """Forwards one trial's model calls to `url`, at most `most` answered ones, and counts.
 
     `seconds` is how long the provider may be silent; an agent that gives up on it after more than
     `patience` seconds met an outage. `substitute` is the model that is asked in place of the one that a
-    request names. `outages` has a sentence for each request that
-    is still without an answer for a reason which is not the agent's; `lost` is how many seconds requests
-    took that had to be made again.
+    request names. `payer`, if there is one, is asked before each call; for `unpaid` ones it had no money.
+    `outages` has a sentence for each request that is still without an answer for a reason which is not
+    the agent's; `lost` is how many seconds requests took that had to be made again.
     """
 
     url: str
@@ -52,8 +66,10 @@ class ModelProxy:
     session: aiohttp.ClientSession
     patience: float = 10.0
     substitute: str = ""
+    payer: Payer | None = None
     calls: int = 0
     refused: int = 0
+    unpaid: int = 0
     usage: Usage = field(default_factory=Usage)
     outages: dict[str, str] = field(default_factory=dict[str, str])
     lost: float = 0.0
@@ -78,19 +94,29 @@ class ModelProxy:
             return _error(HTTPStatus.FORBIDDEN, "permission_error", sentence)
         self.calls += 1
         body = _with_model(await request.read(), self.substitute)
+        payer = None if request.match_info["path"] in FREE else self.payer
+        most = await payer.begin(body) if payer else 0.0
+        if most is None:
+            self.unpaid += 1
+            return _error(HTTPStatus.FORBIDDEN, "permission_error", "this run may cost no more")
         digest = hashlib.sha256(body).hexdigest()
         started = time.monotonic()
+        told: list[Usage] = []
         try:
-            return await self._forward(request, body, digest)
+            return await self._forward(request, body, digest, told)
         except asyncio.CancelledError:  # the agent is gone
             if time.monotonic() - started > self.patience:
                 self._out(digest, f"the model had not answered after {self.patience:g} s")
             raise
         finally:
+            if payer:
+                payer.end(most, told[0] if told else None)
             if digest in self.outages:
                 self.lost += time.monotonic() - started
 
-    async def _forward(self, request: web.Request, body: bytes, digest: str) -> web.StreamResponse:
+    async def _forward(
+        self, request: web.Request, body: bytes, digest: str, told: list[Usage]
+    ) -> web.StreamResponse:
         path = request.match_info["path"]
         url = f"{self.url.rstrip('/')}/{path}"
         headers = {name: request.headers[name] for name in _SENT_ON if name in request.headers}
@@ -114,7 +140,7 @@ class ModelProxy:
                     allow_redirects=False,
                 )
             async with answer:
-                response = await self._pass_back(request, answer, digest)
+                response = await self._pass_back(request, answer, digest, told)
         except _AgentGoneError as error:
             raise ConnectionResetError from error
         except (aiohttp.ClientError, TimeoutError) as error:
@@ -124,9 +150,9 @@ class ModelProxy:
         return response
 
     async def _pass_back(
-        self, request: web.Request, answer: aiohttp.ClientResponse, digest: str
+        self, request: web.Request, answer: aiohttp.ClientResponse, digest: str, told: list[Usage]
     ) -> web.StreamResponse:
-        """Streams the answer to the agent; settles whether it was one."""
+        """Streams the answer to the agent; settles whether it was one. What it took is `told`."""
         headers = {name: answer.headers[name] for name in _PASSED_BACK if name in answer.headers}
         response = web.StreamResponse(status=answer.status, headers=headers)
         usage = Usage(streamed=answer.content_type == "text/event-stream")
@@ -142,6 +168,7 @@ class ModelProxy:
             return response
         usage.finish()
         self.usage += usage
+        told.append(usage)
         if answer.status in _OUTAGE or answer.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
             self._out(digest, f"the model answered {answer.status}: {usage.text()}")
         elif usage.error:

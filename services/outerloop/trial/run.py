@@ -22,7 +22,7 @@ from outerloop.runtime.errors import TrialNotRunError, UserError
 from outerloop.trace.model import Span, Trace
 from outerloop.trial.livetools import LiveTools
 from outerloop.trial.mcpstub import known_tools
-from outerloop.trial.modelproxy import ModelProxy
+from outerloop.trial.modelproxy import ModelProxy, Payer
 from outerloop.trial.proxy import Proxy
 from outerloop.trial.sandbox import Sandbox
 from outerloop.trial.spec import Completed, Limits, Spec
@@ -51,7 +51,8 @@ class TrialSpec:
     `checkout` is the agent at the commit under trial, `version` that commit. `tools_checkout` is where the
     tool sandbox runs from: a checkout that the change has not touched. `model_url` and `model_key` are the
     real model's; the agent gets `nonce` in place of the key. `environment` is the agent's Python environment.
-    `model_override` is asked in place of whatever model the agent names. `trial` is its id, if it has one: no
+    `model_override` is asked in place of whatever model the agent names. `payer` may refuse calls of the
+    model; a trial that lacks one for that says nothing about the agent. `trial` is its id, if it has one: no
     two with the same run at once.
     """
 
@@ -68,6 +69,7 @@ class TrialSpec:
     limits: Limits = field(default_factory=Limits)
     nonce: str = field(default_factory=fresh_nonce)
     model_override: str = ""
+    payer: Payer | None = None
     trial: str = ""
 
 
@@ -124,6 +126,7 @@ async def run_trial(spec: TrialSpec, sandbox: Sandbox, session: aiohttp.ClientSe
             seconds=spec.limits.seconds * _SHARE,
             session=asking,
             substitute=spec.model_override,
+            payer=spec.payer,
         )
         live = await stack.enter_async_context(_live(spec, sandbox)) if spec.agent.tools.sandbox else None
         player = Player(spec.cassette, spec.eval.divergence, spec.eval.replay)
@@ -139,6 +142,8 @@ async def run_trial(spec: TrialSpec, sandbox: Sandbox, session: aiohttp.ClientSe
     wrong = [*proxy.broken, *model.outages.values()]
     if completed.timed_out and _given_up(spec, model):
         wrong.append(f"calls of the model that had to be made again took {model.lost:.0f} s")
+    if model.unpaid:
+        wrong.append("there was no money left for a call of its model")
     if wrong:
         raise TrialNotRunError("; ".join(wrong))
     trial = _verdict(spec, completed, proxy)

@@ -12,7 +12,7 @@ import statistics
 import sys
 import time
 import uuid
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -80,7 +80,7 @@ class Tally:
 
 async def kills(settings: Settings, folder: Path, rounds: int, *, seed: int) -> Tally:
     """Play so many rounds; the schema and the topics of `settings` are there."""
-    os.environ["PYTHONPATH"] = os.pathsep.join(sys.path)  # all that the fork server goes by
+    prepare()
     chance = random.Random(seed)  # noqa: S311 - repeatable moments
     asked: list[float] = []
 
@@ -109,6 +109,11 @@ async def kills(settings: Settings, folder: Path, rounds: int, *, seed: int) -> 
         rest_seconds_median=round(statistics.median(rests), 3),
         undisturbed_seconds=round(usual, 3),
     )
+
+
+def prepare() -> None:
+    """Before the first worker: the fork server goes by nothing but the environment."""
+    os.environ["PYTHONPATH"] = os.pathsep.join(sys.path)
 
 
 class _Play:
@@ -165,29 +170,40 @@ class _Play:
     async def _working(self, agent: str, remote: Path) -> AsyncIterator[Connection]:
         """A worker that has begun; killed on leaving."""
         settings = self._settings
-        env = {
-            "PATH": os.environ["PATH"],
-            "OUTERLOOP_KAFKA": settings.kafka,
-            "OUTERLOOP_KAFKA_IDEMPOTENT_PRODUCER": str(settings.kafka_idempotent_producer),
-            "OUTERLOOP_CLICKHOUSE": settings.clickhouse,
-            "OUTERLOOP_CLICKHOUSE_DATABASE": settings.clickhouse_database,
-            "OUTERLOOP_CACHE": str(self._folder / "cache"),
-            "OUTERLOOP_AGENTS": f"{agent}={remote / 'remote'}",
-            "OUTERLOOP_SANDBOX": "none",
-            "ANTHROPIC_API_KEY": "k",
-            "ANTHROPIC_BASE_URL": self._model_url,
-        }
-        ours, theirs = multiprocessing.Pipe()
-        process = _CONTEXT.Process(target=worker.run, args=(env, theirs), daemon=True)
-        process.start()
-        theirs.close()
-        try:
-            assert await asyncio.to_thread(ours.recv) == "working"
-            yield ours
-        finally:
-            process.kill()
-            await asyncio.to_thread(process.join)
-            ours.close()
+        env = environment(settings, self._folder / "cache", self._model_url)
+        async with working(env | {"OUTERLOOP_AGENTS": f"{agent}={remote / 'remote'}"}) as said:
+            yield said
+
+
+def environment(settings: Settings, cache: Path, model_url: str) -> dict[str, str]:
+    """What a worker is told, but for its agents."""
+    return {
+        "PATH": os.environ["PATH"],
+        "OUTERLOOP_KAFKA": settings.kafka,
+        "OUTERLOOP_KAFKA_IDEMPOTENT_PRODUCER": str(settings.kafka_idempotent_producer),
+        "OUTERLOOP_CLICKHOUSE": settings.clickhouse,
+        "OUTERLOOP_CLICKHOUSE_DATABASE": settings.clickhouse_database,
+        "OUTERLOOP_CACHE": str(cache),
+        "OUTERLOOP_SANDBOX": "none",
+        "ANTHROPIC_API_KEY": "k",
+        "ANTHROPIC_BASE_URL": model_url,
+    }
+
+
+@asynccontextmanager
+async def working(env: Mapping[str, str]) -> AsyncIterator[Connection]:
+    """A worker that has begun; killed on leaving."""
+    ours, theirs = multiprocessing.Pipe()
+    process = _CONTEXT.Process(target=worker.run, args=(env, theirs), daemon=True)
+    process.start()
+    theirs.close()
+    try:
+        assert await asyncio.to_thread(ours.recv) == "working"
+        yield ours
+    finally:
+        process.kill()
+        await asyncio.to_thread(process.join)
+        ours.close()
 
 
 def accepted(agent: str) -> EvalRecord:

@@ -30,10 +30,11 @@ from outerloop.evals.model import Cassette, Eval, Provenance
 from outerloop.propose import prompts
 from outerloop.propose.context import Attempt, Evidence, FailedEval
 from outerloop.propose.provider import Claude
+from outerloop.propose.purse import Purse
 from outerloop.propose.record import Limits, Proposed
 from outerloop.propose.screening import Screening
 from outerloop.propose.session import Session
-from outerloop.propose.tools import CheckRun, EvalRun, Toolbox
+from outerloop.propose.tools import CheckRun, EvalRun, RunEval, Toolbox
 from outerloop.propose.workspace import Workspace
 from outerloop.runtime.agentfile import AgentFile
 from outerloop.runtime.git import Repository
@@ -292,10 +293,10 @@ class Repair:
 
         return run
 
-    def _tries(self, tree: Path) -> Callable[[], Awaitable[EvalRun]]:
-        async def run() -> EvalRun:
+    def _tries(self, tree: Path) -> RunEval:
+        async def run(_: Purse) -> EvalRun:
             trial = await self._garage.run(tree, self._base.terms, tree.as_posix(), self._flaw.case)
-            return EvalRun(trial.passed, trial.reasons, trial.trace, 0.0)
+            return EvalRun(trial.passed, trial.reasons, trial.trace)
 
         return run
 

@@ -1,0 +1,31 @@
+"""A purse: no call that could pass what is left, and each on record before it is made."""
+
+from outerloop.propose.purse import Purse
+
+
+async def test_no_call_is_made_that_could_pass_what_is_left() -> None:
+    purse = Purse(1.0)
+    assert await purse.begin(0.6)
+    assert not await purse.begin(0.6)  # the other one might cost all that it can
+    assert purse.empty
+    purse.end(0.6, 0.1)
+    assert await purse.begin(0.6)
+    purse.end(0.6, 0.6)
+    assert purse.usd == 0.7
+    assert await purse.begin(0.3)
+    assert not await purse.begin(0.01)
+
+
+async def test_each_call_is_told_before_it_is_made_as_the_dearest_that_it_can_be() -> None:
+    told: list[float] = []
+
+    async def tell(usd: float) -> None:
+        told.append(usd)
+
+    purse = Purse(tell=tell)
+    await purse.begin(1.0)
+    await purse.begin(0.5)  # at the same time
+    purse.end(1.0, 0.25)
+    purse.end(0.5, 0.25)
+    await purse.begin(1.0)
+    assert told == [1.0, 1.5, 1.5]
