@@ -6,6 +6,7 @@ from that half alone, and held against the other half; then the halves change pl
     recall         of the failures that triage puts into the same mode there, the share that the eval fails
     false_alarms   of the runs on requests like its own that are labelled a success, the share that it fails
     mutation       of such runs, broken on purpose, the share that it fails
+    equivalent     how many broken runs are left out of it, as a success on such a request is so too
     valid          of the modes, the share for which an eval could be proven
     seconds        a draft
 
@@ -27,10 +28,12 @@ from typing import Any
 
 from bench.traces import Labelled, recorded
 from outerloop.draft.core.case import caught, on_case_of
-from outerloop.draft.core.proof import Draft, Failing, Undraftable, broken_runs, draft
+from outerloop.draft.core.measure import Draft, Failing, Undraftable, broken_runs
+from outerloop.draft.core.proof import draft
 from outerloop.draft.core.recipe import expectations
 from outerloop.evals.expect.composite import Expectation
 from outerloop.evals.grade import grade
+from outerloop.trace.acts import writes_of
 from outerloop.trace.model import Trace
 from outerloop.trace.neighbours import Crowd
 from outerloop.trace.signal import Signal
@@ -49,9 +52,11 @@ class Half:
     titles: dict[str, str] = field(default_factory=dict)
     healthy: list[Trace] = field(default_factory=list)
     successes: list[Trace] = field(default_factory=list)
+    writes: set[str] = field(default_factory=set)
 
     def add(self, run: Labelled) -> None:
         """Judge a run as triage does."""
+        self.writes.update(writes_of([run.trace]))
         if run.success:
             self.successes.append(run.trace)
         if signs := signals_of(run.trace, []):
@@ -88,6 +93,7 @@ class Score:
     recall: Share = field(default_factory=Share)
     false_alarms: Share = field(default_factory=Share)
     mutation: Share = field(default_factory=Share)
+    equivalent: int = 0
 
     def count(
         self, expect: Sequence[Expectation], exemplar: Trace, sign: Signal, same: Sequence[Trace], half: Half
@@ -97,13 +103,15 @@ class Score:
         self.recall.count(caught(expect, exemplar, t) for t in same)
         self.false_alarms.count(not _passes(expect, exemplar, t) for t in alike)
         good = [t for t in alike if _passes(expect, exemplar, t)][:MUTATED]
-        broken = broken_runs(good, exemplar, sign.span_id)
+        broken, equal = broken_runs(good, exemplar, sign.span_id, alike, sorted(half.writes))
         self.mutation.count(not _passes(expect, exemplar, mutant.trace) for mutant in broken)
+        self.equivalent += len(equal)
 
     def report(self) -> dict[str, Any]:
         """The shares, and how many they are of."""
         shares = {"recall": self.recall, "false_alarms": self.false_alarms, "mutation": self.mutation}
-        return {name: {"rate": share.rate, "of": share.of} for name, share in shares.items()}
+        rates = {name: {"rate": share.rate, "of": share.of} for name, share in shares.items()}
+        return {**rates, "equivalent": self.equivalent}
 
 
 def _passes(expect: Sequence[Expectation], exemplar: Trace, trace: Trace) -> bool:

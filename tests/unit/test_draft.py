@@ -6,15 +6,16 @@ from typing import Any
 import pytest
 
 from outerloop.draft.core.case import case_of
-from outerloop.draft.core.proof import Draft, Failing, Undraftable, draft
-from outerloop.draft.core.recipe import Wanted, expectations
+from outerloop.draft.core.measure import Draft, Failing, Undraftable
+from outerloop.draft.core.proof import draft
+from outerloop.draft.core.recipe import Tools, Wanted, expectations
 from outerloop.evals.expect.answer import Answered
 from outerloop.evals.expect.behaviour import NoErrorStatus
 from outerloop.evals.expect.changes import StateChanges
 from outerloop.evals.expect.composite import AnyOf, Expectation, Not
 from outerloop.evals.expect.refusal import Refused
 from outerloop.evals.expect.tools import Call as Made
-from outerloop.evals.expect.tools import NoRepeatedCall, ToolCalled, ToolNotCalled
+from outerloop.evals.expect.tools import NoRepeatedCall, ToolCalled, ToolNotCalled, ToolSucceeds
 from outerloop.evals.grade import grade
 from outerloop.trace.model import Trace
 from outerloop.trace.signal import Signal
@@ -28,7 +29,7 @@ NOT_REFUSED = Not(of=Refused())
 END = (NoErrorStatus(), Answered(), NOT_REFUSED)
 LOOKED, CANCELS = (ToolCalled(tool=tool, arguments={"id": "A-1"}) for tool in ("get_order", "cancel"))
 CANCELS_ONLY = StateChanges(tools=("cancel",), calls=(Made(tool="cancel", arguments={"id": "A-1"}),))
-EITHER = AnyOf(of=(ToolNotCalled(tool="get_order"), ToolCalled(tool="get_order")))
+SUCCEEDS = ToolSucceeds(tool="get_order")
 NOT_CANCELLED = ToolNotCalled(tool="cancel", arguments={"id": "A-1"})
 
 
@@ -55,7 +56,7 @@ def sign(kind: str, subject: str = "get_order") -> Signal:
 @pytest.mark.parametrize(
     ("kind", "own", "beside"),
     [
-        ("tool_error", ToolCalled(tool="get_order"), END),
+        ("tool_error", ToolCalled(tool="get_order"), (SUCCEEDS, *END)),
         ("repeated_call", NoRepeatedCall(), END),
         ("error_status", NoErrorStatus(), (Answered(), NOT_REFUSED)),
         ("empty_answer", Answered(), (NoErrorStatus(), NOT_REFUSED)),
@@ -71,24 +72,24 @@ def test_a_sign_has_its_recipe(kind: str, own: Expectation, beside: tuple[Expect
 def test_what_all_neighbours_call_is_expected_too() -> None:
     failing = trace(run(1, CANCEL, ERROR))
     wanted = expectations(failing, sign("tool_error"), HEALTHY)
-    weaker = (ToolCalled(tool="get_order"), EITHER)
-    assert wanted == Wanted((LOOKED, *weaker), (CANCELS, *END))
+    weaker = (ToolCalled(tool="get_order"), SUCCEEDS)
+    assert wanted == Wanted((LOOKED, *weaker), (SUCCEEDS, CANCELS, *END))
     one = HEALTHY[:1]  # could agree by chance
-    assert expectations(failing, sign("tool_error"), one) == Wanted(weaker, END)
+    assert expectations(failing, sign("tool_error"), one) == Wanted(weaker, (SUCCEEDS, *END))
 
 
 def test_what_changes_state_is_compared_as_a_whole() -> None:
     failing = trace(run(1, CANCEL, ERROR))
-    wanted = expectations(failing, sign("tool_error"), HEALTHY, ["cancel", "refund"])
+    wanted = expectations(failing, sign("tool_error"), HEALTHY, Tools(["cancel", "refund"]))
     calls = CANCELS_ONLY.calls
-    assert wanted.beside == (CANCELS, StateChanges(tools=("cancel", "refund"), calls=calls), *END)
+    assert wanted.beside[1:] == (CANCELS, StateChanges(tools=("cancel", "refund"), calls=calls), *END)
 
 
 def test_a_tool_that_not_every_request_needs_must_succeed_if_it_is_called() -> None:
     healthy = [good(n, CANCELLED) for n in range(100, 104)]
     made = draft([Failing(trace(run(1, CANCEL, ERROR, CANCELLED)), sign("tool_error"))], healthy)
     assert isinstance(made, Draft)
-    assert made.expect[0] == EITHER
+    assert made.expect[0] == SUCCEEDS
 
 
 def test_what_healthy_runs_do_and_the_failing_one_did_not_says_enough() -> None:
@@ -129,6 +130,49 @@ def test_an_agent_that_may_say_no_must_have_looked_before_it_does() -> None:
     assert grade(made.expect, trace(run(3, CANCEL, search, answer=refusal))).passed
 
 
+def test_any_other_way_to_look_up_the_same_thing_is_as_good() -> None:
+    healthy = [good(n, Call("get_day_events")) for n in range(100, 103)]
+    known = Tools(reads=["find_contact", "search_events", "get_day_events"])
+    wanted = expectations(trace(run(1, CANCEL)), sign("empty_answer", "the run"), healthy, known)
+    ways = tuple(ToolCalled(tool=tool) for tool in ("get_day_events", "search_events"))
+    assert wanted.beside[0] == AnyOf(of=ways)
+
+
+def test_what_healthy_runs_on_the_very_request_agree_on_is_asked_of_a_deed() -> None:
+    def moved(number: int, title: str, to: str = "2024-05-20 10:00", asked: str = CANCEL) -> Trace:
+        return good(number, Call("reschedule", {"event": "6", "to": to, "title": title}), asked=asked)
+
+    failing = trace(run(1, CANCEL))
+    agreeing = [moved(n, f"title {n}") for n in (100, 101)]
+    wanted = expectations(failing, sign("empty_answer", "the run"), agreeing)
+    told = {"event": "6", "to": "2024-05-20 10:00"}
+    assert wanted.beside[0] == ToolCalled(tool="reschedule", arguments=told)
+    # Of another request nothing of it is asked; and not all agree on the time.
+    others = [*agreeing, moved(102, "t", "1999-01-01", "cancel my other order A-2"), moved(103, "t", "now 1")]
+    wanted = expectations(failing, sign("empty_answer", "the run"), others)
+    assert wanted.beside[0] == ToolCalled(tool="reschedule", arguments={"event": "6"})
+
+
+def test_what_runs_on_such_requests_change_in_more_than_one_way_is_left_to_them() -> None:
+    failing = [bad(n, ERROR) for n in range(1, 4)]
+    healthy = [good(n, ORDER, CANCELLED) for n in range(100, 110)]
+    noted = [good(n, ORDER, CANCELLED, Call("add_note", {"id": "A-1"})) for n in range(110, 114)]
+    made = draft(failing, [*healthy, *noted])
+    assert isinstance(made, Draft)
+    assert CANCELS in made.expect
+    assert not any(isinstance(e, StateChanges) for e in made.expect)
+
+
+def test_of_evals_that_say_as_much_the_one_that_more_healthy_runs_prove() -> None:
+    refund = "I want a refund for this broken lamp A-1, as you had promised"
+    few = [bad(n, ERROR, asked=refund) for n in (1, 2)]
+    few_good = [good(n, ORDER, CANCELLED, asked=refund) for n in range(50, 53)]
+    many = [bad(n, ERROR) for n in (3, 4)]
+    made = draft([*few, *many], [*few_good, *(good(n, ORDER, CANCELLED) for n in range(100, 108))])
+    assert isinstance(made, Draft)
+    assert made.exemplar == many[0].trace
+
+
 def test_a_tool_that_must_not_be_called_is_not_expected_as_well() -> None:
     failing = trace(run(1, CANCEL, ORDER, CANCELLED))
     assert expectations(failing, sign("evaluation"), HEALTHY) == Wanted((NOT_CANCELLED,), (LOOKED, *END))
@@ -144,7 +188,7 @@ def test_a_draft_fails_on_the_failure_and_passes_on_healthy_runs() -> None:
     made = draft(failing, HEALTHY)
     assert isinstance(made, Draft)
     assert made.exemplar == failing[0].trace
-    assert made.expect == (LOOKED, CANCELS, CANCELS_ONLY, *END)
+    assert made.expect == (LOOKED, SUCCEEDS, CANCELS, CANCELS_ONLY, *END)
     assert (made.failing_caught, made.failing, made.healthy_passed, made.healthy) == (3, 3, 1, 1)
     assert not grade(made.expect, made.exemplar).passed
     assert all(grade(made.expect, healthy).passed for healthy in HEALTHY)
@@ -183,9 +227,9 @@ def test_the_exemplar_is_of_the_kind_of_request_that_fails_most_often() -> None:
 
 
 def test_among_equals_the_one_that_says_most_then_the_oldest() -> None:
-    # It also fails at a tool that nobody needs: who calls that one must succeed.
-    says_most = [bad(n, Call("other", {}, "no", failed=True), ERROR) for n in (2, 3)]
-    made = draft([bad(1, ERROR), *says_most], HEALTHY)
+    # Of a silent run it says nothing about a tool that must answer in the end.
+    says_most = [bad(n, ERROR) for n in (2, 3)]
+    made = draft([bad(1, ORDER, CANCELLED, answer=""), *says_most], HEALTHY)
     assert isinstance(made, Draft)
     assert made.exemplar == says_most[0].trace
 
@@ -223,13 +267,13 @@ def test_another_kind_of_request_says_nothing_of_this_one() -> None:
     elsewhere = trace(run(11, "How is the weather in Lisbon?", error="boom"))
     made = draft([bad(1, ERROR)], HEALTHY, [elsewhere])
     assert isinstance(made, Draft)
-    assert made.expect == (LOOKED, CANCELS, CANCELS_ONLY, *END)
+    assert made.expect == (LOOKED, SUCCEEDS, CANCELS, CANCELS_ONLY, *END)
 
 
 def test_the_failures_caught_are_those_that_the_eval_itself_fails_on() -> None:
     # The same sign with another tool: the eval drafted here never sees it.
     typical = [blamed(n, ORDER, CANCELLED) for n in range(1, 4)]
-    other_tool = blamed(4, ORDER, Call("refund", {"id": "A-1"}))
+    other_tool = blamed(4, ORDER, Call("peek", {"id": "A-1"}))
     made = draft([*typical, other_tool], [good(n, ORDER) for n in range(100, 103)])
     assert isinstance(made, Draft)
     assert made.expect == (NOT_CANCELLED, LOOKED, StateChanges(tools=("cancel",)), *END[:2])  # or a no
@@ -253,14 +297,14 @@ def test_a_healthy_run_held_out_can_take_an_expectation_away() -> None:
     healthy = [good(n, *made) for n, made in enumerate(calls, 100)]
     made = draft([bad(1, ERROR)], healthy)
     assert isinstance(made, Draft)
-    assert made.expect == (LOOKED, *END)
+    assert made.expect == (LOOKED, SUCCEEDS, *END)
     assert (made.healthy_passed, made.healthy) == (1, 1)  # the objecting run has had its say
 
 
 def test_where_no_healthy_run_can_be_spared_those_used_are_counted() -> None:
     made = draft([bad(1, ERROR)], HEALTHY[:2])
     assert isinstance(made, Draft)
-    assert made.expect == (LOOKED, CANCELS, CANCELS_ONLY, *END)
+    assert made.expect == (LOOKED, SUCCEEDS, CANCELS, CANCELS_ONLY, *END)
     assert (made.healthy_passed, made.healthy) == (2, 2)
 
 

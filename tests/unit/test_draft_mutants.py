@@ -6,8 +6,9 @@ import pytest
 
 from outerloop.draft.core.carry import carried, carried_arguments, named_in_request
 from outerloop.draft.core.case import caught, on_case_of
+from outerloop.draft.core.measure import Draft, Failing, Undraftable, broken_runs, measured
 from outerloop.draft.core.mutants import REFUSAL, mutants
-from outerloop.draft.core.proof import Draft, Failing, Undraftable, draft
+from outerloop.draft.core.proof import draft
 from outerloop.evals.expect.tools import ToolCalled
 from outerloop.evals.grade import grade
 from outerloop.trace.model import Trace
@@ -85,6 +86,48 @@ def test_a_change_of_state_is_added_that_the_run_did_not_make() -> None:
     assert made[-1].trace.tool_calls[-1].name == "refund"
 
 
+def test_what_a_healthy_run_is_without_being_broken_is_no_fault_of_a_mutant() -> None:
+    asked = "Please cancel my order A-7"
+    odd = {
+        "it does not call get_order": trace(run(9, asked, CANCEL)),
+        "it calls cancel with another id": trace(run(9, asked, LOOK, Call("cancel", {"id": "A-9"}))),
+        "its answer is empty": trace(run(9, asked, LOOK, CANCEL, answer="")),
+        "it refuses": trace(run(9, asked, LOOK, answer=REFUSAL)),
+        "it calls get_order as the failing run does": trace(
+            run(9, asked, LOOK, CANCEL, Call("get_order", {"id": "7"}, "bad id", failed=True))
+        ),
+        "it calls refund as well": trace(run(9, asked, LOOK, CANCEL, Call("refund"))),
+    }
+    made = mutants(healthy(1), ["get_order", "cancel"], failing(2, "A-9").trace, "0" * 15 + "2", ["refund"])
+    assert set(odd) < {m.what for m in made}
+    for what, run_so in odd.items():
+        (mutant,) = [m for m in made if m.what == what]
+        assert mutant.equivalent([healthy(3), run_so])
+        assert not mutant.equivalent([healthy(3), healthy(4, "A-4")])
+
+
+def test_equivalent_mutants_are_counted_apart() -> None:
+    # Some healthy runs do not look first: one that was made not to is no worse.
+    hasty = [
+        trace(run(n, f"Please cancel my order A-{n}", Call("cancel", {"id": f"A-{n}"}))) for n in (80, 81)
+    ]
+    good = [healthy(n, f"A-{n}") for n in range(50, 58)]
+    failed = failing(1, "A-1")
+    every = measured(failed, (ToolCalled(tool="cancel"),), good, [failed])
+    some = measured(failed, (ToolCalled(tool="cancel"),), good, [failed], known=[*good, *hasty])
+    assert every.equivalent == 0
+    assert some.equivalent == 2 * 5  # without get_order, and with another id there
+    assert some.mutants == every.mutants - some.equivalent
+    assert not any("get_order" in survivor for survivor in some.survivors if "dropped" in survivor)
+
+
+def test_a_change_that_is_added_is_none_that_was_asked_for() -> None:
+    failure = trace(run(2, "Please cancel my order A-9", Call("cancel", {"id": "A-9"}), answer=""))
+    run_ = trace(run(1, "Please cancel my order A-7", LOOK))
+    made, _ = broken_runs([run_], failure, "", [run_], ["cancel", "refund"])
+    assert [m.what for m in made if m.way == "change added"] == ["it calls refund as well"]
+
+
 def test_a_failure_of_the_whole_run_is_one_of_the_mutants() -> None:
     crashed = trace(run(2, "Please cancel my order A-9", error="boom"))
     made = mutants(healthy(1), [], crashed, crashed.root.span_id)
@@ -111,8 +154,7 @@ def test_a_draft_asks_for_the_case_at_hand_and_kills_what_does_not() -> None:
     assert (made.failing_caught, made.failing) == (3, 3)
     assert (made.healthy_passed, made.healthy) == (5, 5)  # of eight, three of which had a part in choosing
     assert made.mutants == 5 * 7
-    # The right call was made as well: the failing one more does no harm that anything exact could tell.
-    assert set(made.survivors) == {"the failure: it calls get_order as the failing run does"}
+    assert made.survivors == ()  # also where the right call was made before the failing one
 
 
 def test_what_many_healthy_runs_do_not_do_cannot_be_expected() -> None:

@@ -4,7 +4,8 @@ import json
 
 import pytest
 
-from outerloop.draft.core.proof import Draft, Failing, draft
+from outerloop.draft.core.measure import Draft, Failing
+from outerloop.draft.core.proof import draft
 from outerloop.draft.core.variants import recorded, renamed, reworded
 from outerloop.evals.expect.tools import ToolCalled, ToolNotCalled
 from outerloop.evals.grade import grade

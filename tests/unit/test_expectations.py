@@ -85,6 +85,8 @@ HOLDS = [
     ("{check: refused, patterns: ['kann ich nicht']}", run(answer="Das kann ich nicht tun.")),
     ("{check: not, of: {check: refused}}", run(answer="I cannot wait to help! Order A-1 is paid.")),
     ("{check: finished}", run(chat(finish="end_turn"), answer="Done.")),
+    ("{check: tool_succeeds, tool: get}", run(call("get", failed=True), GET)),
+    ("{check: tool_succeeds, tool: refund}", run(GET)),
     ("{check: no_error_spans, but: [get]}", run(call("get", failed=True), PAY)),
     (
         "{check: at_most, tool_calls: 2, model_calls: 1, tokens: 30, seconds: 4}",
@@ -137,6 +139,8 @@ FAILS = [
      "expected that it is not so that the agent refuses: the answer was"),
     ("{check: finished}", run(chat(finish="max_tokens"), answer="Do"), "its answer was cut off"),
     ("{check: finished}", run(answer="x", status="Error", error_type="Overrun"), "it ended with Overrun"),
+    ("{check: tool_succeeds, tool: get}", run(GET, call("get", failed=True)),
+     "expected that get answers in the end, where it is called: its last call failed"),
     ("{check: no_error_spans}", run(call("get", failed=True)),
      "expected that the agent has no step that fails: execute_tool failed with no such order"),
     ("{check: at_most, tool_calls: 1}", run(GET, GET),

@@ -103,9 +103,11 @@ def proof_of(record: EvalRecord) -> list[str]:
     ]
     if record.mutants:
         alive = f"; it lets pass: {'; '.join(record.survivors)}" if record.survivors else ""
+        same = record.mutants_equivalent
+        spared = f" ({same} more are as good runs are, and do not count)" if same else ""
         said.append(
             f"It fails {record.mutants_killed} of {record.mutants} healthy runs that were broken on"
-            f" purpose{alive}."
+            f" purpose{spared}{alive}."
         )
     said.append(_reproduction_of(record))
     if record.variants:

@@ -103,6 +103,7 @@ def _shown(record: EvalRecord) -> dict[str, Any]:
             "precision": record.precision,
             "mutants_killed": record.mutants_killed,
             "mutants": record.mutants,
+            "mutants_equivalent": record.mutants_equivalent,
             "survivors": record.survivors,
             "flake_rate": record.flake_rate,
             "reproduction": record.reproduction.value,

@@ -13,7 +13,7 @@ from outerloop.draft.announce import Announcer
 from outerloop.draft.asking import Asker
 from outerloop.draft.base import Base
 from outerloop.draft.core.linked import Caught
-from outerloop.draft.core.proof import Draft, Undraftable
+from outerloop.draft.core.measure import Draft, Undraftable
 from outerloop.draft.evidence import Evidence
 from outerloop.draft.imports import imported
 from outerloop.draft.proving import Proving

@@ -4,7 +4,7 @@ from dataclasses import replace
 from datetime import UTC
 
 from outerloop.contracts.v1.eval_pb2 import EvalReviewed
-from outerloop.draft.core.proof import Failing, measured
+from outerloop.draft.core.measure import Failing, measured
 from outerloop.draft.evidence import gather
 from outerloop.draft.settings import DraftSettings
 from outerloop.evals.grade import grade
@@ -49,7 +49,7 @@ async def edited(
     found = await gather(db, record.agent, record.mode_id, settings)
     sign = Signal(record.signal_kind, record.signal_subject, "", record.span_id)
     alike = Crowd(found.healthy).like(exemplar)
-    made = measured(Failing(exemplar, sign), eval_.expect, alike, found.failing)
+    made = measured(Failing(exemplar, sign), eval_.expect, alike, found.failing, writes=found.writes)
     # Its variants say what the draft expected: others are made for what it expects now.
     can_ask = anew.state is State.PROVING
     varied = replace(entry, held_out=tuple(found.variants(made, (), settings.draft_variants, rename=can_ask)))
@@ -63,6 +63,7 @@ async def edited(
         healthy=made.healthy,
         mutants=made.mutants,
         mutants_killed=made.mutants - len(made.survivors),
+        mutants_equivalent=made.equivalent,
         survivors=tuple(dict.fromkeys(made.survivors)),
     )
     return proven, varied

@@ -4,7 +4,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from outerloop.draft.core.linked import Accepted, Caught, catching
-from outerloop.draft.core.proof import MUTANTS, Draft, Failing, Undraftable, draft
+from outerloop.draft.core.measure import Draft, Failing, Undraftable
+from outerloop.draft.core.proof import MUTANTS, draft
 from outerloop.draft.core.recipe import expectations
 from outerloop.draft.core.variants import recorded, renamed, reworded
 from outerloop.draft.settings import DraftSettings
@@ -14,6 +15,7 @@ from outerloop.evals.heldout import HeldOut
 from outerloop.runtime.clickhouse import ClickHouse
 from outerloop.store import evals, spans, verdicts
 from outerloop.store.evals import EvalRecord, State
+from outerloop.trace.acts import writes_of
 from outerloop.trace.model import Trace
 from outerloop.trace.neighbours import Crowd
 from outerloop.trace.quote import one_line
@@ -52,6 +54,11 @@ class Evidence:
     accepted: list[Accepted] = field(default_factory=list[Accepted])
     refused: list[tuple[Expectation, ...]] = field(default_factory=list[tuple[Expectation, ...]])
     reasons: list[str] = field(default_factory=list[str])
+
+    @property
+    def writes(self) -> Sequence[str]:
+        """The agent's tools that change state, as far as these runs called them."""
+        return writes_of([*(f.trace for f in self.failing), *self.healthy, *self.others])
 
     def draft(self, mutants: float = MUTANTS) -> Draft | Undraftable | Caught:
         """The eval that it proves, or the one that catches the mode. Takes seconds: no work for the loop.

@@ -18,7 +18,7 @@ from outerloop.contracts.v1.eval_pb2 import (
 )
 from outerloop.draft.base import Shown
 from outerloop.draft.core.linked import Caught
-from outerloop.draft.core.proof import Draft
+from outerloop.draft.core.measure import Draft
 from outerloop.draft.evidence import Amount, Evidence
 from outerloop.evals.cassette import recording
 from outerloop.evals.heldout import HeldOut
@@ -27,7 +27,7 @@ from outerloop.evals.suite import Entry
 from outerloop.runtime.envelope import stable_id
 from outerloop.store.evals import EvalRecord, Reproduction, State
 
-DRAFTER = "outerloop draft rules/5"
+DRAFTER = "outerloop draft rules/6"
 _SOURCES = 5
 _REPRODUCTION = {
     Reproduction.UNASKED: REPRODUCTION_UNSPECIFIED,
@@ -122,6 +122,7 @@ def drafted(
         span_id=made.sign.span_id,
         mutants=made.mutants,
         mutants_killed=made.mutants - len(made.survivors),
+        mutants_equivalent=made.equivalent,
         survivors=tuple(dict.fromkeys(made.survivors)),
         variants=len(held),
     )

@@ -15,7 +15,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from outerloop.draft import prompts
 from outerloop.draft.asking import Asker, Question
-from outerloop.draft.core.proof import FALSE_ALARMS, Draft, Failing, Undraftable, measured
+from outerloop.draft.core.measure import FALSE_ALARMS, Draft, Failing, Undraftable, measured
 from outerloop.draft.evidence import Evidence
 from outerloop.draft.record import Opening, Writing
 from outerloop.draft.settings import DraftSettings
@@ -65,7 +65,7 @@ class Writer:
                 said = await self._asker.ask(client, opening, number, _QUESTION, messages)
                 expect, finding = _proposed(said)
                 if expect:
-                    drafted = measured(about, expect, alike, found.failing)
+                    drafted = measured(about, expect, alike, found.failing, writes=found.writes)
                     finding = _finding(drafted, mutants)
                     if not finding:
                         return drafted if _score(drafted) > _score(made) else made

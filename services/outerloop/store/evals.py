@@ -52,7 +52,8 @@ class EvalRecord:
 
     `failing_caught` of `failing` recorded failures fail it, `healthy_passed` of `healthy` runs that had no
     part in choosing it pass, it fails `mutants_killed` of `mutants` healthy runs that were broken on purpose
-    (`survivors` are the others, in words), and `base_passed` of `base_trials` trials of `base_commit` pass.
+    (`survivors` are the others, in words; `mutants_equivalent` more are as good runs are), and `base_passed`
+    of `base_trials` trials of `base_commit` pass.
     `tries` counts the evals drafted for one opening of its mode. Its first sign is `signal_kind` about
     `signal_subject`, shown by `span_id`. Of the last `traffic` runs, `similar` are on a request like its own.
     `reason` is the reviewer's, or why there is none. It has so many held-out `variants` (table heldout).
@@ -83,6 +84,7 @@ class EvalRecord:
     traffic: int = 0
     mutants_killed: int = 0
     mutants: int = 0
+    mutants_equivalent: int = 0
     survivors: tuple[str, ...] = ()
     reproduction: Reproduction = Reproduction.UNASKED
     base_commit: str = ""

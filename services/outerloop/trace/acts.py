@@ -41,6 +41,7 @@ _ACTS: dict[str, Act] = {
 }
 # A name that ends so is of something to look at, whatever verb its first word could be: order_status.
 _FACTS = {"details", "history", "info", "information", "list", "status", "summary"}
+_SMALL = {"a", "all", "and", "by", "for", "from", "in", "of", "on", "the", "to", "with"}
 _TO_PEOPLE = {"human", "humans", "person", "operator", "representative", "supervisor", "agent", "agents"}
 _HANDS_OVER = {"escalate", "handoff", "handover"}
 _CHANGES = {"add", "change", "create", "delete", "edit", "modify", "remove", "set", "update"}
@@ -65,6 +66,17 @@ def act_of(name: str) -> Act:
 def words_of(name: str) -> list[str]:
     """The words that a name is made of, in lower case."""
     return [word.lower() for word in _WORD.findall(name)]
+
+
+@lru_cache(maxsize=4096)
+def things_of(name: str) -> frozenset[str]:
+    """What a tool is about, as far as its name says; in the singular.
+
+    >>> sorted(things_of("search_calendar_events")), sorted(things_of("get_order_details"))
+    (['calendar', 'event'], ['order'])
+    """
+    words = (word for word in words_of(name) if not verb(word) and word not in _FACTS | _SMALL)
+    return frozenset(word.removesuffix("s") for word in words)
 
 
 def verb(word: str) -> Act | None:

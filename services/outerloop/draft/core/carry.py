@@ -5,10 +5,10 @@ what stands in their arguments is replaced by what stands in its place in the ot
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-from outerloop.trace.model import Trace, text_of
+from outerloop.trace.model import ToolCall, Trace, text_of
 
 # 'A-1031' is 1031 to a customer.
 _PREFIX = re.compile(r"\A\D+(?=\d)")
@@ -16,6 +16,8 @@ _PIECE = re.compile(r"\d+|[^\W\d_]+|.", re.DOTALL)
 _DIGIT = re.compile(r"\d")
 _ID = re.compile(r"[\w-]*\d[\w-]*")
 _LONGEST = 200  # characters of a value that may name a case
+_WORDS = 2  # of a value that is exact, as a date with its time of day
+_AGREEING = 2
 
 
 def asked(trace: Trace) -> str:
@@ -65,6 +67,11 @@ def carried_arguments(arguments: Mapping[str, Any], here: str, there: str) -> di
     return {key: value for key, value in pairs if value is not None}
 
 
+def carried_where_told(arguments: Mapping[str, Any], here: str, there: str) -> dict[str, Any]:
+    """The arguments, carried over where they can be; else as they are."""
+    return {**arguments, **carried_arguments(arguments, here, there)}
+
+
 def forms(word: str) -> list[str]:
     """How a word may stand in a text: as it is, and an id without its prefix."""
     return [form for form in dict.fromkeys((word, _PREFIX.sub("", word))) if form]
@@ -96,3 +103,38 @@ def named_in_request(trace: Trace, tool: str) -> Mapping[str, Any]:
         if all(call.arguments.get(key) == value for call in calls)
         and carried(value, request, request) == value
     }
+
+
+def agreed(tool: str, failing: Trace, healthy: Sequence[Trace]) -> dict[str, Any]:
+    """The arguments that healthy runs on the very request of `failing` all give the tool, in one call.
+
+    Fewer than two of them agree on nothing. What is worded (a title, a text) counts for nothing: another
+    wording would do as well.
+    """
+    request = asked(failing).split()
+    runs = [
+        [{k: v for k, v in c.arguments.items() if _is_exact(v)} for c in run.tool_calls if _is_good(c, tool)]
+        for run in healthy
+        if asked(run).split() == request
+    ]
+    if len(runs) < _AGREEING or not all(runs):
+        return {}
+    shared = [_shared(call, runs[1:]) for call in runs[0]]
+    return max(shared, key=len)
+
+
+def _shared(call: dict[str, Any], runs: Sequence[Sequence[Mapping[str, Any]]]) -> dict[str, Any]:
+    for run in runs:
+        same = [{k: v for k, v in call.items() if k in other and other[k] == v} for other in run]
+        call = max(same, key=len)
+    return call
+
+
+def _is_good(call: ToolCall, tool: str) -> bool:
+    return call.name == tool and not call.failed
+
+
+def _is_exact(value: Any) -> bool:
+    if isinstance(value, str):
+        return len(value) <= _LONGEST and 0 < len(value.split()) <= _WORDS and bool(_DIGIT.search(value))
+    return isinstance(value, int | float)

@@ -76,9 +76,9 @@ def on_case_of(trace: Trace, expect: Sequence[Check], exemplar: Trace) -> list[C
 
     What its request does not name is not asked of its calls.
     """
-    if trace.trace_id == exemplar.trace_id:
-        return list(expect)
     here, there = asked(exemplar), asked(trace)
+    if trace.trace_id == exemplar.trace_id or here.split() == there.split():
+        return list(expect)
     return [_carried(e, here, there) for e in expect]
 
 

@@ -4,9 +4,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from outerloop.draft.core.case import caught
-from outerloop.draft.core.proof import Failing
+from outerloop.draft.core.measure import Failing
 from outerloop.evals.expect.base import Check
-from outerloop.evals.expect.tools import ToolCalled, ToolNotCalled
+from outerloop.evals.expect.tools import ToolCalled, ToolNotCalled, ToolSucceeds
 from outerloop.trace.model import Trace
 from outerloop.trace.neighbours import Crowd
 
@@ -58,8 +58,11 @@ def _fails(one: Accepted, trace: Trace, own: Check) -> bool:
 
 
 def _same(one: Check, other: Check) -> bool:
+    # Whoever asks that a tool be called with success, and that it answer in the end, asks for the same.
+    if isinstance(one, ToolCalled | ToolSucceeds) and isinstance(other, ToolCalled | ToolSucceeds):
+        return one.tool == other.tool
     if type(one) is not type(other):
         return False
-    if isinstance(one, ToolCalled | ToolNotCalled) and isinstance(other, ToolCalled | ToolNotCalled):
+    if isinstance(one, ToolNotCalled) and isinstance(other, ToolNotCalled):
         return one.tool == other.tool
     return True

@@ -1,11 +1,18 @@
-"""Mutants: healthy runs that are broken on purpose, each in one way. A good eval fails them all."""
+"""Mutants: healthy runs that are broken on purpose, each in one way. A good eval fails them all.
+
+But for those that are broken in a way in which healthy runs on such requests are too: what good runs leave
+out or do besides is no fault, and an eval that failed them would fail those good runs. They are *equivalent*:
+counted apart, whatever the eval says of them.
+"""
 
 import json
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
-from outerloop.draft.core.carry import asked, carried, is_id
+from outerloop.draft.core import ways
+from outerloop.draft.core.carry import asked, carried, carried_where_told, is_id
 from outerloop.trace.model import Span, Trace
 
 _MOVED = 0xFA110000  # begins the ids of spans of another run, so that they are none of this one's
@@ -14,11 +21,19 @@ REFUSAL = "I'm sorry, but I can't help with that."
 
 @dataclass(frozen=True, slots=True)
 class Mutant:
-    """A broken run, the way in which it is broken, and what was done to it, in words."""
+    """A broken run, the way in which it is broken, and what was done to it, in words.
+
+    `so_is` tells of another run whether it is so too.
+    """
 
     way: str
     what: str
     trace: Trace
+    so_is: Callable[[Trace], bool]
+
+    def equivalent(self, healthy: Sequence[Trace]) -> bool:
+        """Whether one of these healthy runs, on requests like its own, is so without being broken."""
+        return any(map(self.so_is, healthy))
 
 
 def mutants(
@@ -34,7 +49,7 @@ def mutants(
     made = [
         *_dropped(healthy, needed),
         *_of_another_case(healthy, needed),
-        Mutant("answer emptied", "its answer is empty", with_answer(healthy, "")),
+        Mutant("answer emptied", "its answer is empty", with_answer(healthy, ""), ways.silent),
         _refused(healthy, needed),
         *_the_failure_itself(healthy, failure, shown_by),
         *_one_change_more(healthy, writes),
@@ -59,7 +74,8 @@ def with_answer(trace: Trace, answer: str) -> Trace:
 
 def _dropped(trace: Trace, needed: Sequence[str]) -> Iterator[Mutant]:
     for tool in needed:
-        yield Mutant("call dropped", f"it does not call {tool}", _without(trace, {tool}))
+        what, dropped = f"it does not call {tool}", _without(trace, {tool})
+        yield Mutant("call dropped", what, dropped, partial(ways.never_calls, tool))
 
 
 def _of_another_case(trace: Trace, needed: Sequence[str]) -> Iterator[Mutant]:
@@ -71,14 +87,15 @@ def _of_another_case(trace: Trace, needed: Sequence[str]) -> Iterator[Mutant]:
             values = [call.arguments[key] for call in calls if key in call.arguments]
             if all(is_id(value) and carried(value, request, request) == value for value in values):
                 what = f"it calls {tool} with another {key}"
-                yield Mutant("argument changed", what, _with_other(trace, tool, key))
+                changed = _with_other(trace, tool, key)
+                yield Mutant("argument changed", what, changed, partial(ways.of_no_case, tool, key))
 
 
 def _refused(trace: Trace, needed: Sequence[str]) -> Mutant:
     """It ends before the last thing that was needed, and says no."""
     last = next((c.name for c in reversed(trace.tool_calls) if c.name in needed), "")
     cut = _without(trace, {last}) if last else trace
-    return Mutant("refusal", "it refuses", with_answer(cut, REFUSAL))
+    return Mutant("refusal", "it refuses", with_answer(cut, REFUSAL), partial(ways.says_no, last))
 
 
 def _the_failure_itself(healthy: Trace, failure: Trace, shown_by: str) -> Iterator[Mutant]:
@@ -87,13 +104,14 @@ def _the_failure_itself(healthy: Trace, failure: Trace, shown_by: str) -> Iterat
         root = failure.root
         if root.failed:
             broken = replace(healthy.root, status=root.status, error_type=root.error_type)
-            yield Mutant("the failure", "it ends with an error", _mapped(healthy, _instead(broken)))
+            ends = _mapped(healthy, _instead(broken))
+            yield Mutant("the failure", "it ends with an error", ends, ways.ends_with_an_error)
         return
     same = [s for s in failure.spans if (s.tool, s.arguments) == (blamed.tool, blamed.arguments)]
     if blamed.operation == "execute_tool":
         moved = [_moved(span, failure, healthy, n) for n, span in enumerate(same)]
-        what = f"it calls {blamed.tool} as the failing run does"
-        yield Mutant("the failure", what, Trace.of((*healthy.spans, *moved)))
+        what, wrong = f"it calls {blamed.tool} as the failing run does", Trace.of((*healthy.spans, *moved))
+        yield Mutant("the failure", what, wrong, partial(ways.calls_as_wrongly, failure, shown_by))
 
 
 def _one_change_more(healthy: Trace, writes: Sequence[str]) -> Iterator[Mutant]:
@@ -113,7 +131,8 @@ def _one_change_more(healthy: Trace, writes: Sequence[str]) -> Iterator[Mutant]:
             arguments="{}",
             result="ok",
         )
-        yield Mutant("change added", f"it calls {tool} as well", Trace.of((*healthy.spans, call)))
+        what, more = f"it calls {tool} as well", Trace.of((*healthy.spans, call))
+        yield Mutant("change added", what, more, partial(ways.calls, tool))
 
 
 def _moved(span: Span, failure: Trace, healthy: Trace, number: int) -> Span:
@@ -121,8 +140,7 @@ def _moved(span: Span, failure: Trace, healthy: Trace, number: int) -> Span:
     here, there = asked(failure), asked(healthy)
     arguments = _loads(span.arguments)
     if isinstance(arguments, dict):
-        moved = {k: _or(carried(value, here, there), value) for k, value in arguments.items()}
-        arguments = moved
+        arguments = carried_where_told(arguments, here, there)
     end = max(s.start_ns for s in healthy.spans)
     return replace(
         span,
@@ -170,7 +188,3 @@ def _loads(text: str) -> Any:
         return json.loads(text) if text else {}
     except (ValueError, RecursionError):
         return None
-
-
-def _or(value: Any | None, otherwise: Any) -> Any:
-    return otherwise if value is None else value

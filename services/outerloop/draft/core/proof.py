@@ -3,22 +3,18 @@
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
-from outerloop.draft.core.case import caught, on_case_of
-from outerloop.draft.core.mutants import Mutant, mutants
-from outerloop.draft.core.recipe import AGREEING, ENDING, expectations
+from outerloop.draft.core.case import on_case_of
+from outerloop.draft.core.measure import FALSE_ALARMS, Draft, Failing, Undraftable, measured
+from outerloop.draft.core.recipe import AGREEING, ENDING, Tools, expectations
+from outerloop.evals.expect.changes import StateChanges
 from outerloop.evals.expect.composite import Expectation, Not
 from outerloop.evals.expect.tools import ToolCalled, ToolNotCalled
 from outerloop.evals.grade import grade
-from outerloop.trace.acts import writes_of
 from outerloop.trace.model import Trace
-from outerloop.trace.neighbours import MOST, Crowd, always_called
-from outerloop.trace.signal import Signal
+from outerloop.trace.neighbours import MOST, Crowd
 
 # A kind of request that fails this much less often than another of the same mode may fail by chance only.
 CHANCE = 1 / 3
-# What more healthy runs than this share do not do either cannot be expected. A few may not: what was judged
-# healthy only has no sign of failure that anybody knows.
-FALSE_ALARMS = 0.1
 # Failures on so many fewer alike requests than another are no typical ones of their mode.
 TYPICAL = 1 / 2
 # An eval that fails fewer of the runs that are broken on purpose hardly looks. It is no larger share, as an
@@ -31,69 +27,19 @@ SELDOM = 0.01
 
 
 @dataclass(frozen=True, slots=True)
-class Failing:
-    """A recorded failure and the most telling sign of it."""
-
-    trace: Trace
-    sign: Signal
-
-
-@dataclass(frozen=True, slots=True)
-class Draft:
-    """Expectations for one exemplar, with how they do on the recorded traces.
-
-    `healthy` counts runs that had no part in choosing the expectations; where there was none to spare, those
-    that had. `mutants` are healthy runs that were broken on purpose, `survivors` those that pass, in words.
-    """
-
-    exemplar: Trace
-    sign: Signal
-    expect: tuple[Expectation, ...]
-    failing_caught: int
-    failing: int
-    healthy_passed: int
-    healthy: int
-    mutants: int
-    survivors: tuple[str, ...]
-
-    @property
-    def mutation_score(self) -> float:
-        """The share of broken runs that it fails; nothing can be said of none."""
-        return 1 - len(self.survivors) / self.mutants if self.mutants else 0.0
-
-    def too_weak(self, mutants: float) -> str:
-        """Why it is no eval, if it fails less than this share of the broken runs; else "".
-
-        Nothing is said of one that forbids a deed: healthy runs do it, where it is right, and without it, or
-        with a no, they are no worse in the case that the eval is about.
-        """
-        forbids = any(isinstance(e, ToolNotCalled) for e in self.expect)
-        if forbids or not self.mutants or self.mutation_score >= mutants:
-            return ""
-        passed = "; ".join(dict.fromkeys(self.survivors))
-        return (
-            f"of {self.mutants} healthy runs that were broken on purpose it fails"
-            f" {self.mutants - len(self.survivors)}, and must fail {mutants:.0%} (OUTERLOOP_DRAFT_MUTANTS):"
-            f" it lets pass: {passed}"
-        )
-
-
-@dataclass(frozen=True, slots=True)
-class Undraftable:
-    """Why no eval could be proven."""
-
-    reason: str
-
-
-@dataclass(frozen=True, slots=True)
 class _Proven:
-    """Proven expectations: on `held` healthy runs, and with `bad` and `good` runs on requests alike."""
+    """Proven expectations, by `held` healthy runs. Of runs on such requests `bad` failed, `alike` did not."""
 
     candidate: Failing
     expect: tuple[Expectation, ...]
     held: Sequence[Trace]
     bad: int
-    good: int
+    alike: Sequence[Trace]
+
+    @property
+    def often(self) -> float:
+        """The share of runs on such requests that fail."""
+        return self.bad / (self.bad + len(self.alike))
 
 
 class _Recorded:
@@ -105,18 +51,19 @@ class _Recorded:
         self.failing = Crowd([f.trace for f in failing])
         self.healthy = Crowd(healthy)
         self.others = Crowd(others)
+        self.tools = Tools.of([*(f.trace for f in failing), *healthy, *others])
 
 
 @dataclass(frozen=True, slots=True)
 class _Scene:
-    """A candidate, the failures of other modes on requests like its own, and how good runs of the agent end.
+    """A candidate, the failures of other modes on requests like its own, and all that was recorded.
 
-    `typical`: the healthy runs that it is compared with are on requests like its own.
+    `typical`: the healthy runs that the candidate is compared with are on requests like its own.
     """
 
     candidate: Failing
     others: Sequence[Trace]
-    ending: Sequence[Expectation]
+    recorded: _Recorded
     typical: bool
 
 
@@ -144,46 +91,20 @@ def draft(
     if not proven:
         reasons = dict.fromkeys(made.reason for made in tried if isinstance(made, Undraftable))
         return Undraftable("; ".join(reasons) or "the mode has no stored trace")
-    usual = CHANCE * max(p.bad / (p.bad + p.good) for p in proven)
-    often = [p for p in proven if p.bad / (p.bad + p.good) >= usual]
+    usual = CHANCE * max(p.often for p in proven)
+    often = [p for p in proven if p.often >= usual]
     typical = TYPICAL * max(p.bad for p in often)
     best = sorted((p for p in often if p.bad >= typical), key=lambda p: (-len(p.expect), -p.bad))
-    weak = ""
-    for each in best[:MEASURED]:
-        made = measured(each.candidate, each.expect, each.held, failing)
-        # Runs on other requests tell nothing when they are broken: what they needed to do is not asked here.
-        why = made.too_weak(mutants) if each.good else ""
-        if not why:
-            return made
-        weak = weak or why
-    return Undraftable(weak)
-
-
-def measured(
-    about: Failing, expect: tuple[Expectation, ...], held: Sequence[Trace], failing: Sequence[Failing]
-) -> Draft:
-    """What these expectations do on failures of their mode, on healthy runs, and on broken ones."""
-    exemplar, sign = about.trace, about.sign
-    passing = [t for t in held if grade(on_case_of(t, expect, exemplar), t).passed]
-    made = broken_runs(passing[:MOST], exemplar, sign.span_id)
-    alive = [m for m in made if grade(on_case_of(m.trace, expect, exemplar), m.trace).passed]
-    return Draft(
-        exemplar=exemplar,
-        sign=sign,
-        expect=expect,
-        failing_caught=sum(caught(expect, exemplar, f.trace) for f in failing),
-        failing=len(failing),
-        healthy_passed=len(passing),
-        healthy=len(held),
-        mutants=len(made),
-        survivors=tuple(f"{m.way}: {m.what}" for m in alive),
-    )
-
-
-def broken_runs(healthy: Sequence[Trace], failure: Trace, shown_by: str) -> list[Mutant]:
-    """Every mutant of these healthy runs; see `mutants`."""
-    needed, writes = always_called(healthy), writes_of([failure, *healthy])
-    return [mutant for run in healthy for mutant in mutants(run, needed, failure, shown_by, writes)]
+    by_request = {p.candidate.trace.request: p for p in reversed(best)}
+    some = [p for p in best if by_request[p.candidate.trace.request] is p][:MEASURED]
+    looked_at = [
+        measured(p.candidate, p.expect, p.held, failing, known=p.alike, writes=recorded.tools.writes)
+        for p in some
+    ]
+    # Runs on other requests tell nothing when they are broken: what they needed to do is not asked here.
+    weak = [made.too_weak(mutants) if p.alike else "" for made, p in zip(looked_at, some, strict=True)]
+    strong = [made for made, why in zip(looked_at, weak, strict=True) if not why]
+    return max(strong, key=lambda made: made.worth) if strong else Undraftable(weak[0])
 
 
 def _gist(expect: Sequence[Expectation]) -> frozenset[str]:
@@ -206,22 +127,34 @@ def _try(
     if not compared:
         return Undraftable("no healthy run to compare with")
     others = recorded.others.like(candidate.trace)
-    expect, held = _prove(_Scene(candidate, others, recorded.ending, bool(alike)), compared)
+    expect, held = _prove(_Scene(candidate, others, recorded, bool(alike)), compared)
     if not expect or not _fails(expect, candidate):
         return Undraftable(
             f"nothing exact tells {candidate.sign.subject} ({candidate.sign.kind}) from healthy runs"
         )
-    # What a person has rejected may have asked for too much: what the sign is about alone asks for less.
-    least = (expect, expect[:1])
-    expect = next((e for e in least if _gist(e) not in said_no and _fails(e, candidate)), ())
-    if not expect:
-        return Undraftable("a person has rejected what it would expect")
-    held = [*held, *alike[MOST:]]
-    alarms = sum(not grade(on_case_of(t, expect, candidate.trace), t).passed for t in held)
-    if alarms > FALSE_ALARMS * len(held):
-        return Undraftable(f"what it would expect, {alarms} of {len(held)} healthy runs do not do either")
-    bad = 1 + len(recorded.failing.like(candidate.trace))
-    return _Proven(candidate, expect, held, bad, len(alike))
+    held, why = [*held, *alike[MOST:]], ""
+    for each in _offers(expect, said_no):
+        if not _fails(each, candidate):
+            continue
+        alarms = sum(not grade(on_case_of(t, each, candidate.trace), t).passed for t in held)
+        if _gist(each) in said_no:
+            why = why or "a person has rejected what it would expect"
+        elif alarms <= FALSE_ALARMS * len(held):
+            return _Proven(candidate, each, held, 1 + len(recorded.failing.like(candidate.trace)), alike)
+        else:
+            why = why or f"what it would expect, {alarms} of {len(held)} healthy runs do not do either"
+    return Undraftable(why)
+
+
+def _offers(
+    expect: tuple[Expectation, ...], said_no: Collection[frozenset[str]]
+) -> list[tuple[Expectation, ...]]:
+    """What may be expected, the most first; where a person has said no to it, what the sign is about alone.
+
+    Runs on such requests may differ in what they change: then nothing is said of changes.
+    """
+    plain = tuple(e for e in expect if not isinstance(e, StateChanges))
+    return [expect[:1]] if _gist(expect) in said_no else [expect, plain, expect[:1]]
 
 
 def _prove(scene: _Scene, compared: Sequence[Trace]) -> tuple[tuple[Expectation, ...], Sequence[Trace]]:
@@ -244,8 +177,9 @@ def _prove(scene: _Scene, compared: Sequence[Trace]) -> tuple[tuple[Expectation,
 def _choose(scene: _Scene, healthy: Sequence[Trace]) -> tuple[Expectation, ...]:
     candidate, others = scene.candidate, scene.others
     exemplar = candidate.trace
-    writes = writes_of([exemplar, *healthy, *others])
-    wanted = expectations(exemplar, candidate.sign, healthy if scene.typical else (), writes, scene.ending)
+    known = scene.recorded
+    near = healthy if scene.typical else ()
+    wanted = expectations(exemplar, candidate.sign, near, known.tools, known.ending)
     # Another flaw on the same kind of request has an eval of its own: one that also demanded its absence
     # here would reject the change that closes this mode, and that eval the change that closes the other.
     beside = [e for each in wanted.beside if (e := _that_holds(each, exemplar, others)) is not None]

@@ -3,18 +3,18 @@
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
 
-from outerloop.draft.core.carry import asked, carried, named_in_request
-from outerloop.draft.core.case import case_of
+from outerloop.draft.core.carry import agreed, asked, carried, named_in_request
+from outerloop.draft.core.case import case_of, on_case_of
 from outerloop.evals.expect.answer import Answered
 from outerloop.evals.expect.behaviour import NoErrorStatus
 from outerloop.evals.expect.changes import StateChanges
 from outerloop.evals.expect.composite import AllOf, AnyOf, Expectation, Not
 from outerloop.evals.expect.refusal import Refused
-from outerloop.evals.expect.tools import Call, NoRepeatedCall, ToolCalled, ToolNotCalled
+from outerloop.evals.expect.tools import Call, NoRepeatedCall, ToolCalled, ToolNotCalled, ToolSucceeds
+from outerloop.evals.grade import grade
 from outerloop.evals.jsonvalue import canonical
-from outerloop.trace.acts import act_of
+from outerloop.trace.acts import act_of, things_of, writes_of
 from outerloop.trace.model import ToolCall, Trace
 from outerloop.trace.neighbours import always_called
 from outerloop.trace.signal import Signal
@@ -37,6 +37,21 @@ class Wanted:
     beside: tuple[Expectation, ...]
 
 
+@dataclass(frozen=True, slots=True)
+class Tools:
+    """The tools that an agent's recorded runs called: those that change state, and those that read."""
+
+    writes: Sequence[str] = ()
+    reads: Sequence[str] = ()
+
+    @classmethod
+    def of(cls, runs: Sequence[Trace]) -> "Tools":
+        """Those that these runs called, the most frequent first."""
+        called = Counter(call.name for run in runs for call in run.tool_calls)
+        names = [name for name, _ in called.most_common()]
+        return cls(writes_of(runs), [name for name in names if act_of(name) == "read"])
+
+
 # How a good run ends, whatever it was asked.
 REFUSES_NOT = Not(of=Refused())
 ENDING: tuple[Expectation, ...] = (NoErrorStatus(), Answered(), REFUSES_NOT)
@@ -46,23 +61,27 @@ def expectations(
     failing: Trace,
     sign: Signal,
     healthy: Sequence[Trace],
-    writes: Sequence[str] = (),
+    known: Tools = Tools(),
     ending: Sequence[Expectation] = ENDING,
 ) -> Wanted:
     """What a good run of `failing`'s request would do, given healthy runs of requests like it.
 
-    `writes` are tools that change state, `ending` is how the agent's good runs end. Of a sign that nothing
+    `known` are the agent's tools, `ending` is how its good runs end. Of a sign that nothing
     exact says, as of a kind that is not known here, `own` is empty: then only what good runs do anyway can
     tell.
     """
     own = _own(failing, sign)
     named = {own[0].tool} if own and isinstance(own[0], ToolCalled | ToolNotCalled) else set()
     tools = always_called(healthy) if len(healthy) >= AGREEING else []
-    called = _needed([_called(tool, failing, healthy) for tool in tools if tool not in named], healthy)
+    called = _needed(
+        [_called(tool, failing, healthy) for tool in tools if tool not in named], healthy, known.reads
+    )
     if own and isinstance(own[0], ToolCalled) and own[0].tool in tools:
         own = (_called(own[0].tool, failing, healthy), *own)
-    beside = (*called, *_changes(called, tools, writes), *ending, *_no_sooner(tools, called, ending))
-    return Wanted(own, tuple(e for e in beside if e not in own))
+    succeeds = (e for e in own if isinstance(e, ToolSucceeds))
+    changes = _changes(called, tools, known.writes)
+    beside = (*succeeds, *called, *changes, *ending, *_no_sooner(tools, called, ending))
+    return Wanted(own, tuple(e for e in beside if e not in own or isinstance(e, ToolSucceeds)))
 
 
 def _no_sooner(
@@ -75,11 +94,13 @@ def _no_sooner(
         yield AnyOf(of=(REFUSES_NOT, done[0] if len(done) == 1 else AllOf(of=done)))
 
 
-def _needed(called: Sequence[ToolCalled], healthy: Sequence[Trace]) -> list[Expectation]:
+def _needed(
+    called: Sequence[ToolCalled], healthy: Sequence[Trace], reads: Sequence[str]
+) -> list[Expectation]:
     """What a good run needs to call of what every healthy run does: what changes something or names the case.
 
-    Of other reads any one that some healthy run did will do: that all did the same may be their habit, and
-    another way to look it up as good. To think is nobody's duty.
+    Of other reads any one that some healthy run did will do, and any that is about the same things: that all
+    did the same may be their habit, and another way to look it up as good. To think is nobody's duty.
     """
     needed = [c for c in called if c.arguments or act_of(c.tool) in {"write", "handover"}]
     habits = [c.tool for c in called if not c.arguments and act_of(c.tool) == "read"]
@@ -87,7 +108,13 @@ def _needed(called: Sequence[ToolCalled], healthy: Sequence[Trace]) -> list[Expe
         return list(needed)
     named = {c.tool for c in needed} | set(habits)
     done = Counter(c.name for t in healthy for c in t.tool_calls if not c.failed and act_of(c.name) == "read")
-    others = [tool for tool, _ in done.most_common() if tool not in named]
+    about = {thing for tool in habits for thing in things_of(tool)}
+    same = [tool for tool in reads if about & things_of(tool)]
+    others = [
+        tool
+        for tool in dict.fromkeys([*(name for name, _ in done.most_common()), *same])
+        if tool not in named
+    ]
     return [*needed, _any_of([*habits, *others][:WAYS])]
 
 
@@ -111,17 +138,26 @@ def _changes(
 
 
 def _called(tool: str, failing: Trace, healthy: Sequence[Trace]) -> ToolCalled:
-    """A call of the tool, about what the failing run was asked about as healthy runs call it about theirs."""
+    """A call of the tool, about what the failing run was asked about as healthy runs call it about theirs.
+
+    Of a deed also what it was done with, where all healthy runs on the very same request agree on that.
+    """
     given = [named_in_request(run, tool) for run in healthy]
     here, there = [asked(run) for run in healthy], asked(failing)
-    arguments: dict[str, Any] = {}
+    arguments = agreed(tool, failing, healthy) if act_of(tool) == "write" else {}
     for key in sorted(set.intersection(*map(set, given))):
         told = {
             canonical(v): v for v in (carried(g[key], h, there) for g, h in zip(given, here, strict=True))
         }
         if len(told) == 1 and (value := next(iter(told.values()))) is not None:
             arguments[key] = value
-    return ToolCalled(tool=tool, arguments=arguments)
+    return _as_far_as_they_do(ToolCalled(tool=tool, arguments=arguments), failing, healthy)
+
+
+def _as_far_as_they_do(call: ToolCalled, failing: Trace, healthy: Sequence[Trace]) -> ToolCalled:
+    """The call, without what it is about where not every healthy run's call is about that."""
+    held = all(grade(on_case_of(run, [call], failing), run).passed for run in healthy)
+    return call if held else ToolCalled(tool=call.tool)
 
 
 _OF_THE_RUN: dict[str, Expectation] = {
@@ -141,8 +177,7 @@ def _own(failing: Trace, sign: Signal) -> tuple[Expectation, ...]:
     if sign.kind == "tool_error":
         tool = sign.subject
         # Who does not need the tool need not call it; who calls it must succeed.
-        either = AnyOf(of=(ToolNotCalled(tool=tool), ToolCalled(tool=tool)))
-        return (ToolCalled(tool=tool), either, *_never(shown))
+        return (ToolCalled(tool=tool), ToolSucceeds(tool=tool), *_never(shown))
     if sign.kind == "evaluation":
         # An evaluator called a finished run bad: what it blames is the last thing that the run did.
         done = [call for call in failing.tool_calls if not call.failed]

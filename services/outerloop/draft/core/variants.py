@@ -13,7 +13,7 @@ from typing import Any, cast
 
 from outerloop.draft.core.carry import asked, forms, ids_in, is_id, whole, without_ids
 from outerloop.draft.core.case import in_case_of, on_case_of
-from outerloop.draft.core.proof import FALSE_ALARMS, Draft, Failing
+from outerloop.draft.core.measure import FALSE_ALARMS, Draft, Failing
 from outerloop.evals.cassette import recording
 from outerloop.evals.expect.base import NAMED
 from outerloop.evals.expect.changes import StateChanges

@@ -20,7 +20,14 @@ from outerloop.evals.expect.consent import AskedFirst
 from outerloop.evals.expect.judged import Judged
 from outerloop.evals.expect.language import AnswerLanguage
 from outerloop.evals.expect.refusal import Refused
-from outerloop.evals.expect.tools import NoRepeatedCall, ToolCalled, ToolCount, ToolNotCalled, ToolsInOrder
+from outerloop.evals.expect.tools import (
+    NoRepeatedCall,
+    ToolCalled,
+    ToolCount,
+    ToolNotCalled,
+    ToolsInOrder,
+    ToolSucceeds,
+)
 
 
 class AllOf(Check):
@@ -102,6 +109,7 @@ class Not(Check):
 Expectation = Annotated[
     ToolCalled
     | ToolNotCalled
+    | ToolSucceeds
     | NoRepeatedCall
     | NoErrorStatus
     | Answered

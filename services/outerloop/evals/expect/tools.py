@@ -94,6 +94,30 @@ class ToolNotCalled(Check):
         return Seen(not made, f"it was called{as_made(made[0])}" if made else "it was not called")
 
 
+class ToolSucceeds(Check):
+    """The last call of the tool, if there is one, did not fail: who needs it has its answer in the end."""
+
+    check: Literal["tool_succeeds"] = "tool_succeeds"
+    tool: str
+
+    @property
+    def words(self) -> str:
+        """See Check."""
+        return f"has an answer of {self.tool} in the end, where it calls it"
+
+    @property
+    def wanted(self) -> str:
+        """See Check."""
+        return f"expected that {self.tool} answers in the end, where it is called"
+
+    def look(self, run: Run) -> Seen:
+        """See Check."""
+        last = next((call for call in reversed(run.calls) if call.name == self.tool), None)
+        if last is None or not last.failed:
+            return Seen(holds=True, saw="its last call did not fail" if last else "it was not called")
+        return Seen(holds=False, saw=f"its last call failed{_result(last)}")
+
+
 class NoRepeatedCall(Check):
     """No tool call was made more than `most` times with the same arguments."""
 
