@@ -161,6 +161,55 @@ async def test_a_trace_of_many_spans_and_a_span_of_many_attributes_are_stored(he
     assert row == {"agent": "helpdesk", "n": 10_001}
 
 
+def field(number: int, kind: int, *values: int | bytes) -> bytes:
+    """A field in protobuf's wire format: its tag, and what follows; numbers are varints."""
+    return b"".join(v if isinstance(v, bytes) else varint(v) for v in (number << 3 | kind, *values))
+
+
+def varint(value: int) -> bytes:
+    return value.to_bytes(1, "big") if value < 0x80 else bytes([value & 0x7F | 0x80]) + varint(value >> 7)
+
+
+def nested(number: int, *inside: bytes) -> bytes:
+    return field(number, 2, len(b"".join(inside)), *inside)
+
+
+def pair(value: bytes) -> bytes:
+    return nested(9, nested(1, b"odd"), nested(2, value))
+
+
+# Valid as protobuf has it, and as nobody's encoder writes it: what is added to a span -> how it reads.
+ODD: dict[str, tuple[bytes, str]] = {
+    "text, then number": (pair(nested(1, b"a") + field(3, 0, 7)), "7"),
+    "number, then text": (pair(field(3, 0, 7) + nested(1, b"a")), "a"),
+    "two lists": (pair(nested(5, nested(1, nested(1, b"a"))) * 2), '["a","a"]'),
+    "yes as 7": (pair(field(2, 0, 7)), "true"),
+    "a group": (field(99, 3) + field(1, 0, 5) + field(99, 4) + pair(nested(1, b"a")), "a"),
+    "a name that is a number": (field(5, 0, 7) + pair(nested(1, b"a")), "a"),
+    "a kind that is too large": (field(6, 0, 1 << 40) + pair(nested(1, b"a")), "a"),
+    "too much dropped": (field(10, 0, 1 << 40) + pair(nested(1, b"a")), "a"),
+    "a value twice": (
+        nested(9, nested(1, b"odd"), nested(2, nested(1, b"a")), nested(2, field(3, 0, 5))),
+        "5",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", ODD)
+async def test_whatever_protobuf_allows_is_stored_and_its_neighbours_too(here: Here, name: str) -> None:
+    more, reads = ODD[name]
+    (first, one), (number, _), (last, two) = good(), good(), good()
+    span, neighbour = samples.span(number, 0, "step"), samples.span(number, 1, "neighbour")
+    odd = nested(2, nested(2, span.SerializeToString(), more), nested(2, neighbour.SerializeToString()))
+    structured = STRUCTURED.SerializeToString()  # it was written anew already, and stays as it is
+    assert await here.store([one, nested(1, odd), structured, two]) == {}
+    assert [await here.spans(n) for n in (first, number, last)] == [2, 2, 2]
+    sql = "SELECT SpanAttributes['odd'] AS odd FROM otel_traces WHERE TraceId = {id:String} AND odd != ''"
+    assert await here.db.query(sql, id=samples.trace_id(number)) == [{"odd": reads}]
+    sql = "SELECT any(SpanAttributes['parts']) AS parts FROM otel_traces WHERE TraceId = {id:String}"
+    assert await here.db.query(sql, id=samples.trace_id(900_001)) == [{"parts": '{"a":[3]}'}]
+
+
 @settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
 @given(
     st.lists(

@@ -83,6 +83,15 @@ class Receivers:
         ):
             return answer.status, await answer.read(), answer.headers
 
+    async def raw(self, body: bytes, header: bytes) -> bytes:
+        """The status line for a request with a header that no client would send."""
+        reader, writer = await asyncio.open_connection("127.0.0.1", self.settings.otlp_http_port)
+        head = f"POST /v1/traces HTTP/1.1\r\nHost: x\r\nContent-Length: {len(body)}\r\n".encode()
+        writer.write(head + b"Content-Type: application/x-protobuf\r\n" + header + b"\r\n\r\n" + body)
+        line = await reader.readline()
+        writer.close()
+        return line
+
     async def call(self, body: bytes, method: str = TRACES, **how: Any) -> bytes:
         async with grpc.aio.insecure_channel(self.rpc) as channel:
             return bytes(await channel.unary_unary(method)(body, **how))
@@ -374,11 +383,21 @@ async def test_what_cannot_be_taken_over_http_is_refused(
         assert Status.FromString(said).message
 
 
+async def test_headers_are_read_as_http_has_them(there: Receivers) -> None:
+    body = samples.run(956, "Hi").SerializeToString()
+    assert b" 200 " in await there.raw(body, b"Authorization: Bearer \xff\xfe")
+    assert (await there.post(body, {"content-type": "Application/X-Protobuf"}))[0] == 200
+    assert (await there.post(gzip.compress(body), PROTOBUF | {"content-encoding": "GZIP"}))[0] == 200
+
+
 async def test_what_cannot_be_taken_over_grpc_is_refused(there: Receivers) -> None:
     compressed: dict[str, Any] = {"compression": grpc.Compression.Gzip}
     garbage = await there.call_refused(b"garbage")
     assert garbage.code() is grpc.StatusCode.INVALID_ARGUMENT
     assert (await there.call_refused(b"\x1f\x8bgarbage")).code() is grpc.StatusCode.INVALID_ARGUMENT
+    body = gzip.compress(samples.run(955, "Hi").SerializeToString())
+    two_at_once = await there.call_refused(body + body)  # it would be half of it that is taken
+    assert "bytes follow the compressed message" in (two_at_once.details() or "")
     for too_large in (
         await there.call_refused(bytes(MOST + 1)),
         await there.call_refused(bytes(200 * 1024 * 1024), **compressed),
@@ -416,6 +435,7 @@ async def test_a_token_is_asked_for(broker: Tansu) -> None:
         assert (await there.post(body))[0] == 401
         assert (await there.post(body, PROTOBUF | {"authorization": "Basic new-one"}))[0] == 401
         assert (await there.post(body, PROTOBUF | {"authorization": "Bearer new-on"}))[0] == 401
+        assert b" 401 " in await there.raw(body, b"Authorization: Bearer \xff")
         assert (await there.call_refused(body)).code() is grpc.StatusCode.UNAUTHENTICATED
         assert await there.spans(960) == []
         for token in ("old-one", "new-one"):

@@ -27,7 +27,7 @@ from outerloop.store import evaluations, spans
 from outerloop.trace.evaluation import Evaluation, read_evaluations
 from outerloop.trace.otlp import InvalidError, Refusal, decode_logs, decode_traces, is_json
 from outerloop.trace.span_evaluations import HINTS, evaluations_in
-from outerloop.trace.wire import Checked, check_traces, delimited
+from outerloop.trace.wire import Checked, check_traces, delimited, written_anew
 
 log = logging.getLogger(__name__)
 
@@ -114,9 +114,8 @@ class Storing:
         return look(value)
 
     async def _insert(self, part: Sequence[_Looked]) -> None:
-        exports = [each.checked.payload for each in part if each.checked.payload]
-        if exports:
-            await spans.store(self._db, delimited(exports), _token(part))
+        if exports := [each.checked for each in part if each.checked.payload]:
+            await self._insert_spans(exports, _token(part))
         results = [result for each in part for result in each.results]
         await evaluations.insert(self._db, results, datetime.now(UTC))
         now = time.monotonic()
@@ -125,6 +124,17 @@ class Storing:
             await self._set_aside(each.delivery, each.checked.refused, each.checked.left_out)
             for trace_id, rooted in each.checked.seen:
                 self._tracker.seen(trace_id.hex(), rooted=rooted, now=now)
+
+    async def _insert_spans(self, exports: Sequence[Checked], token: str) -> None:
+        try:
+            await spans.store(self._db, delimited(each.payload for each in exports), token)
+        except spans.RefusedError as refused:
+            anew = await asyncio.to_thread(lambda: delimited(map(written_anew, exports)))
+            try:
+                await spans.store(self._db, anew, token)
+            except spans.RefusedError:
+                raise refused from None
+            log.warning("%d records had to be written anew for ClickHouse: %s", len(exports), refused)
 
     async def _store_logs(self, batch: Sequence[Delivery], poisoned: dict[str, PoisonError]) -> None:
         results: list[Evaluation] = []

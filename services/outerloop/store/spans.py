@@ -4,7 +4,10 @@ from collections.abc import Mapping, Sequence
 from functools import cache
 from typing import Any
 
+from clickhouse_connect.driver.exceptions import DatabaseError
+
 from outerloop.runtime.clickhouse import ClickHouse
+from outerloop.runtime.errors import OuterloopError
 from outerloop.store import landing
 from outerloop.store.dialect_sql import ALIASES, DEFAULTS
 from outerloop.trace.model import Event, Span, Trace
@@ -37,12 +40,22 @@ FROM otel_traces FINAL
 """  # noqa: S608 - column names of ours only
 
 
+class RefusedError(OuterloopError):
+    """ClickHouse does not take the bytes; an outage is an OutageError."""
+
+
 async def store(db: ClickHouse, exports: bytes, token: str) -> None:
     """Store length-delimited exports that trace.wire has checked; a span that is there replaces itself.
 
     `token` names what is inserted: the same again is recognised and not stored twice.
+
+    Raises:
+        RefusedError: when they cannot be parsed.
     """
-    await db.insert_raw("otlp_landing", exports, "Protobuf", token=token, **_settings())
+    try:
+        await db.insert_raw("otlp_landing", exports, "Protobuf", token=token, **_settings())
+    except DatabaseError as error:
+        raise RefusedError(str(error)) from error
 
 
 async def traces(db: ClickHouse, trace_ids: Sequence[str]) -> dict[str, Trace]:

@@ -64,6 +64,7 @@ class Checked:
         span_ids: those of the same spans, one after the other.
         refused: why the others are left out.
         left_out: an ExportTraceServiceRequest of those others.
+        as_sent: `payload` is what came, in whatever of protobuf's ways its sender has written it.
     """
 
     payload: bytes
@@ -71,6 +72,7 @@ class Checked:
     span_ids: bytes
     refused: list[Refusal] = field(default_factory=list[Refusal])
     left_out: bytes = b""
+    as_sent: bool = False
 
 
 def check_traces(payload: bytes) -> Checked:
@@ -88,7 +90,16 @@ def check_traces(payload: bytes) -> Checked:
     spans = [s for group in export.resource_spans for scoped in group.scope_spans for s in scoped.spans]
     if not export.IsInitialized() or not all(map(_valid, spans)):
         return _rewritten(decode_traces(payload))
-    return Checked(payload if spans else b"", *_seen(spans))
+    return Checked(payload if spans else b"", *_seen(spans), as_sent=True)
+
+
+def written_anew(checked: Checked) -> bytes:
+    """The payload, written as protobuf itself writes it.
+
+    Much else is valid: two values of a oneof, a bool of 7, numbers too large for their type, groups.
+    ClickHouse refuses it, and all that is inserted beside it. It is too rare to be looked for every time.
+    """
+    return _rewritten(decode_traces(checked.payload)).payload if checked.as_sent else checked.payload
 
 
 def delimited(payloads: Iterable[bytes]) -> bytes:

@@ -115,6 +115,8 @@ def _plain(message: bytes, intake: Intake) -> bytes:
         raise intake.too_large()
     if not unpacking.eof:
         raise PoisonError("the compressed message ends too soon")
+    if unpacking.unused_data:
+        raise PoisonError(f"{len(unpacking.unused_data)} bytes follow the compressed message")
     return plain
 
 

@@ -94,13 +94,17 @@ def _check(intake: Intake, request: web.Request) -> None:
     if request.content_type not in (_PROTOBUF, _JSON):
         said = f"Content-Type must be {_PROTOBUF} or {_JSON}, got {request.content_type}"
         raise _NotOurTermsError(415, code_pb2.INVALID_ARGUMENT, said)
-    if request.headers.get("Content-Encoding", "") not in _ENCODINGS:
+    if _encoding(request) not in _ENCODINGS:
         raise _NotOurTermsError(415, code_pb2.INVALID_ARGUMENT, "Content-Encoding must be gzip, or none")
+
+
+def _encoding(request: web.Request) -> str:
+    return request.headers.get("Content-Encoding", "").lower()
 
 
 async def _taken(intake: Intake, signal: Signal, request: web.Request) -> Message:
     # A compressed body may be anything once it is decompressed, and a chunked one does not say.
-    plain = request.headers.get("Content-Encoding", "identity") in ("", "identity")
+    plain = _encoding(request) in ("", "identity")
     length = request.content_length if plain and request.content_length is not None else intake.most
     async with intake.room(length) as room:
         try:

@@ -131,4 +131,5 @@ class Intake:
 
 
 def _digest(token: str) -> bytes:
-    return hashlib.sha256(token.encode()).digest()
+    # A header may hold any bytes.
+    return hashlib.sha256(token.encode(errors="surrogateescape")).digest()
