@@ -82,6 +82,16 @@ IN_TEXT = {
     "secret ": ('{"headers": {"X-Api-Key": "', "abcdef", '"}}'),
     "secret  ": ("export AWS_SECRET_ACCESS_KEY=", some(WORD, 40), "\nnext"),
     "secret   ": ("https://x.org/cb?access_token=", some(WORD, 30), "&state=1"),
+    "secret    ": ('DATABASE_PASSWORD="', "hunter2!", '"\n'),
+    "secret     ": ("db:\n  password: ", "hunter2!", "\n  port: 5432"),
+    "secret      ": ("> X-Api-Key: ", some(HEX, 32), "\n> Accept: */*"),
+    "secret       ": ("Cookie: ", "sid=" + some(HEX, 32), "; theme=dark"),
+    "basic-credentials ": (
+        '{"auths": {"r.io": {"auth": "',
+        base64.b64encode(b"ada:lovelace").decode(),
+        '"}}}',
+    ),
+    "azure-signature": ("https://a.example/x?sv=1&sig=", some(WORD, 40) + "%3D", "&se=2"),
 }
 MARK = re.compile(r"\[[a-z0-9-]+:[0-9a-f]{6}\]")
 
@@ -224,6 +234,10 @@ STAYS: dict[str, str] = {
     "tokens": '{"input_tokens": 4111111111111112, "token": "next-page-17", "max_tokens": 1024}',
     "schema": '{"password": {"type": "string"}, "required": ["password", "api_key"]}',
     "prose": "Your password: please reset it. The API key is missing. Bearer of news; basic training.",
+    "more prose": "Your password: 8 characters or more. Authorization: see page 12. Signed: sig=abc&x=1.",
+    "a link": "To reset your password: https://example.org/auth/reset?step=2",
+    "yaml schema": "password:\n  type: string\napi_key: ${API_KEY_1}\npassphrase: null",
+    "auth": '{"auth": "none", "auth ": "bearer", "auth": "password123"}',
     "placeholders": '{"password": "<your password>", "api_key": "${API_KEY}", "secret_key": "********"}',
     "code": "def login(password: str, token=None): return check(password=password)",
     "url": "https://example.org:8443/a@b?x=1 http://localhost:4318/v1/traces mailto:x",

@@ -123,12 +123,28 @@ def _structured(names: Sequence[str]) -> tuple[Detector, ...]:
             ),
             is_secret,
         ),
-        # A line of an environment, or part of a URL. Prose has no digit there.
+        # A line of an environment, of YAML, of headers, or part of a URL. Prose has no digit there, or a URL.
         Detector(
             "secret",
-            rf"(?i){any_name}=[^\s\"'&,;<>]{{6}}".encode(),
-            re.compile(rf"(?i){any_name}=(?P<secret>[^\s\"'&,;<>\\)\]}}]{{6,}})".encode()),
-            lambda text: _mixed(text) and is_secret(text),
+            rf"(?i){any_name}(?:=|:[ ]{{1,3}})(?:{_QUOTE})?[^\s\"'&,;<>]{{6}}".encode(),
+            re.compile(
+                rf"(?i){any_name}(?:=|:[ ]{{1,3}})(?:{_QUOTE})?"
+                rf"(?P<secret>[^\s\"'&,;<>\\)\]}}]{{6,}})".encode()
+            ),
+            lambda text: _mixed(text) and is_secret(text) and "://" not in text,
+        ),
+        Detector(
+            "basic-credentials",
+            rf"(?i)\bauth{_QUOTE}[ ]?:[ ]?{_QUOTE}[A-Za-z0-9+/]{{8}}".encode(),  # Docker's config.json
+            re.compile(
+                rf"(?i)\bauth{_QUOTE}[ ]?:[ ]?{_QUOTE}(?P<secret>[A-Za-z0-9+/]{{8,}}={{0,2}})".encode()
+            ),
+            _is_basic,
+        ),
+        Detector(
+            "azure-signature",
+            rb"[?&]sig=[A-Za-z0-9%+/]{40}",
+            re.compile(rb"[?&]sig=(?P<secret>[A-Za-z0-9%+/]{40,}=*)"),
         ),
     )
 
