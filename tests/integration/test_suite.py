@@ -2,6 +2,7 @@ import asyncio
 import hashlib
 import json
 import shutil
+from dataclasses import replace
 from datetime import UTC, datetime
 
 import pytest
@@ -136,10 +137,15 @@ async def test_an_eval_is_never_replaced():
     assert list(additions(suite, entry("e1"), "d1", FIRST)) == ["certificates/d1.json"]
 
 
+def renamed(one: Entry, name: str) -> Entry:
+    """With an id that no eval.yaml may have."""
+    return replace(one, eval=one.eval.model_copy(update={"id": name}))
+
+
 @pytest.mark.parametrize("name", ["", "..", ".", "../e1", "a/b", "-x", ".hidden", "a b", "x" * 200])
 async def test_names_cannot_leave_their_folder(name):
     with pytest.raises(UserError, match="cannot name"):
-        additions(Suite(), entry(name), "d1", certificate(""))
+        additions(Suite(), renamed(entry("e1"), name), "d1", certificate(""))
     with pytest.raises(UserError, match="cannot name"):
         additions(Suite(), entry("e1"), name, certificate(""))
 

@@ -109,7 +109,14 @@ def test_the_hash_of_a_new_eval_says_what_is_expected_and_of_which_variants() ->
         (OLD.replace("most: 3", "most: 0"), r"^eval\.yaml:11: expect\.3\.no_repeated_call\.most: "),
         (OLD.replace("{check: answered}", "{tool: x}"), r":13: expect\.5: it must say its kind, as 'check'"),
         (OLD.replace("check: answered", "check: refused"), "expects 'refused' says `format: 2` at its top"),
-        (OLD.replace("margin", "magrin"), r"^eval\.yaml:15: magrin: "),
+        (OLD.replace("margin", "magrin"), r"^eval\.yaml:15: magrin: there is no such field$"),
+        (OLD.replace("agent: helpdesk\n", ""), r"^eval\.yaml:2: agent: Field required$"),
+        ("[]", r"^eval\.yaml:1: the document: it must be a mapping"),
+        (OLD.replace("input: {messages: [{role: user}]}", "input: 3"), r":6: input: it must be a mapping"),
+        *(
+            (OLD.replace("id: e1", f"id: {id_!r}", 1), r"^eval\.yaml:2: id: ")
+            for id_ in ("../../etc", "/etc/x", "", "a/b", "-rf", ".git", "a b", "x" * 129)
+        ),
     ],
 )
 def test_what_is_wrong_is_named_by_line_and_field(text: str, sentence: str) -> None:

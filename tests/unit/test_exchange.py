@@ -218,13 +218,26 @@ def test_openai_hosted_and_registry() -> None:
 @pytest.mark.parametrize(
     ("text", "sentence"),
     [
-        ("{", r"f:1: neither JSON"),
+        ("{", r"f:1:2 is not YAML: .*; nor is it JSON, or JSON lines"),
         ('{"input": 1}\n{"input', r"f:2 is not JSON"),
         ("- a\n- b", "of no known format; say which with --format"),
         ("tests: file://x.csv\nprompts: [a]", "`tests` must be a list"),
         ('[{"expected_output": "x"}]', "golden 1 has neither input nor turns"),
         ('{"tests": []}', "there is no case"),
-        ('{"goldens": [{"input": "x", "expected_tools": [{}]}]}', "is no file of deepeval: KeyError: 'name'"),
+        ('[{"input": "x", "target": "y"}, 3]', "f: Inspect: sample 2 must be an object"),
+        ('[{"input": "x", "target": "y", "messages": [{"tool_calls": [7]}]}]', "is no object or list where"),
+        ('{"goldens": {"a": 1}}', "f: DeepEval: goldens: they must be a list"),
+        ('{"goldens": [{"turns": ["hi"]}]}', "f: DeepEval: golden 1: turn 1 must be an object"),
+        ('[{"input": "x", "ideal": null}]', "f: OpenAI: sample 1 has no text as its `ideal`"),
+        (
+            '{"testing_criteria": [3], "items": [{"input": "x"}]}',
+            "OpenAI: testing criterion 1 must be an object",
+        ),
+        ("prompts: [a]\ntests: [{vars: {x: 1}}]\nprompts: [b]", "f:3: 'prompts' stands here twice"),
+        (
+            '{"goldens": [{"input": "x", "expected_tools": [{}]}]}',
+            "is no file of deepeval: something in it lacks 'name'",
+        ),
     ],
 )
 def test_what_cannot_be_read_is_said(text: str, sentence: str) -> None:
@@ -251,3 +264,16 @@ def test_what_is_read_is_an_eval_and_can_be_written_again() -> None:
     assert line["target"] == "A-1031"
     assert line["input"] == [{"role": "user", "content": "Customer: Where is my refund for A-1031?"}]
     assert len(missing) == len(entry.eval.expect) - 1
+
+
+def test_a_variable_that_makes_many_tests_elsewhere_is_told() -> None:
+    text = "prompts: ['{{a}}']\ntests: [{vars: {a: [1, 2]}, assert: [{type: equals, value: x}]}]"
+    _, (case,) = read(text, "f")
+    (lost,) = case.lost
+    assert str(lost).startswith("f:2: vars.a: a list makes a test of each of its values there")
+
+
+def test_the_id_of_an_imported_case_stays_what_it_was() -> None:
+    source, (case,) = read('[{"input": "x", "target": "y"}]', "f")
+    made = entry_of(case, "helpdesk", source, datetime(2026, 1, 1, tzinfo=UTC)).eval
+    assert made.id == made.mode_id == "imported-af61a28e0b7fbc8b"

@@ -100,6 +100,12 @@ HOLDS = [
 ]
 
 
+DOUBLING = {
+    "$defs": {f"d{n}": {"allOf": [{"$ref": f"#/$defs/d{n + 1}"}] * 2} for n in range(30)} | {"d30": {}},
+    "$ref": "#/$defs/d0",
+}
+
+
 @pytest.mark.parametrize(("text", "good"), HOLDS)
 def test_what_holds(text: str, good: Trace) -> None:
     assert grade([parsed(text)], good).reasons == ()
@@ -171,6 +177,9 @@ def test_what_does_not_hold_is_said(text: str, bad: Trace, reason: str) -> None:
         ("{check: answer_matches, pattern: '(?=x)'}", "RE2 has no look-around"),
         ("{check: answer_fits, json_schema: {type: thing}}", "no JSON Schema"),
         ("{check: answer_fits, json_schema: {$ref: 'http://x/y'}}", "is not in the schema itself"),
+        ("{check: answer_fits, json_schema: {$ref: '#/$defs/x'}}", "is not in the schema itself"),
+        ("{check: answer_fits, json_schema: {$ref: '#'}}", "refers to itself too often"),
+        (f"{{check: answer_fits, json_schema: {json.dumps(DOUBLING)}}}", "refers to itself too often"),
         ("{check: answer_fits, json_schema: {items: {pattern: '(?=x)'}}}", "is no RE2 pattern"),
         ("{check: answer_language, language: tlh}", "no language that can be told"),
         ("{check: at_most}", "say one of model_calls"),
@@ -271,3 +280,18 @@ def test_agreement_is_shown_as_a_table() -> None:
 def test_a_judges_prompt_is_never_edited() -> None:
     known: dict[Prompt, str] = {"judge-1": "41b19f0223b763738c9df64754d63463bd2c75e727ba4db21b54b2dc150670e6"}
     assert {p: hashlib.sha256(prompt_text(p).encode()).hexdigest() for p in known} == known
+
+
+def test_a_schema_is_not_followed_without_end_into_a_hostile_answer() -> None:
+    schema = {"allOf": [{"items": {"$ref": "#"}}, {"items": {"$ref": "#"}}]}
+    deep = "[" * 60 + "]" * 60
+    (said,) = grade([parsed(f"{{check: answer_fits, json_schema: {schema}}}")], run(answer=deep)).reasons
+    assert "refers to itself too often" in said
+
+
+def test_many_elements_are_compared_at_once() -> None:
+    many = json.dumps([{"n": n} for n in range(20_000)])
+    schema = "{uniqueItems: true}"
+    assert grade([parsed(f"{{check: answer_fits, json_schema: {schema}}}")], run(answer=many)).passed
+    twice = "[1, 1.0]"
+    assert not grade([parsed(f"{{check: answer_fits, json_schema: {schema}}}")], run(answer=twice)).passed

@@ -10,6 +10,7 @@ from outerloop.cli import exchange, output, tryout
 from outerloop.cli.cases import find, held_out_of, load, proof_of, words_of
 from outerloop.cli.output import AsJson
 from outerloop.cli.publish import person
+from outerloop.cli.texts import text_of
 from outerloop.cli.verdicts import DONE, say
 from outerloop.contracts.v1.eval_pb2 import (
     REVIEW_ACCEPT,
@@ -22,7 +23,6 @@ from outerloop.contracts.v1.eval_pb2 import (
 )
 from outerloop.evals.expect.base import NAMED
 from outerloop.evals.schema import schema_text
-from outerloop.runtime.errors import UserError
 from outerloop.store.evals import EvalRecord, State
 
 app = typer.Typer(
@@ -150,11 +150,7 @@ def edit(
     as_json: AsJson = False,
 ) -> None:
     """Replace a draft by your own text: it is proven again, and waits for review again."""
-    try:
-        text = file.read_text("utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise UserError(f"--file {file}: it cannot be read: {error}") from error
-    _decide(eval_id, REVIEW_EDIT, who, reason, as_json=as_json, eval_yaml=text)
+    _decide(eval_id, REVIEW_EDIT, who, reason, as_json=as_json, eval_yaml=text_of(file))
 
 
 @app.command()

@@ -12,6 +12,7 @@ from outerloop.cli import output
 from outerloop.cli.config import common
 from outerloop.cli.output import AsJson
 from outerloop.cli.publish import person, publish
+from outerloop.cli.texts import text_of
 from outerloop.contracts.v1.eval_pb2 import EvalImported
 from outerloop.evals.cassette import recording
 from outerloop.evals.exchange.case import Case
@@ -45,8 +46,8 @@ def import_(
     as_json: AsJson = False,
 ) -> None:
     """Take over evals of promptfoo, DeepEval, Inspect or OpenAI; what they say that ours cannot is listed."""
-    given = _text(items) if items else ""
-    source, cases = read(_text(file), str(file), format_, given)
+    given = text_of(items) if items else ""
+    source, cases = read(text_of(file), str(file), format_, given)
     now = datetime.now(UTC)
     rows: list[dict[str, Any]] = []
     for case in cases:
@@ -129,8 +130,8 @@ def judge(
     as_json: AsJson = False,
 ) -> None:
     """Measure how far a judge (YAML: rubric, model) agrees with people, and write its expectation."""
-    asked = parse_yaml(Judge, _text(file), str(file))
-    labelled = _labels(_text(labels), str(labels))
+    asked = parse_yaml(Judge, text_of(file), str(file))
+    labelled = _labels(text_of(labels), str(labels))
     measured = output.run(_measure(asked, labelled))
     if as_json:
         said = {"kappa": measured.kappa, "lacks": measured.lacks}
@@ -203,15 +204,8 @@ async def _accepted(agent: str) -> list[Eval]:
 
 
 def _in_folder(folder: Path) -> list[Eval]:
-    return [Eval.from_yaml(_text(path), str(path)) for path in sorted(folder.rglob("eval.yaml"))]
+    return [Eval.from_yaml(text_of(path), str(path)) for path in sorted(folder.rglob("eval.yaml"))]
 
 
 def _indented(document: Judge | Agreement) -> str:
     return "".join(f"  {line}\n" for line in as_yaml(document).splitlines())
-
-
-def _text(path: Path) -> str:
-    try:
-        return path.read_text(encoding="utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise UserError(f"{path} is not UTF-8") from error

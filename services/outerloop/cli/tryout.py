@@ -11,6 +11,7 @@ from outerloop.cli import output
 from outerloop.cli.cases import find
 from outerloop.cli.config import common
 from outerloop.cli.output import AsJson
+from outerloop.cli.texts import text_of
 from outerloop.evals.model import Cassette, Eval
 from outerloop.evals.suite import RECORD, Entry
 from outerloop.runtime.clickhouse import ClickHouse
@@ -149,7 +150,7 @@ def _in_folder(folder: Path) -> Entry | None:
         raise UserError(f"there is no {where}: see `outerloop evals schema`")
     if not tape.is_file():
         raise UserError(f"there is no {tape}: {RECORD}")
-    texts = [path.read_text(encoding="utf-8") for path in (where, tape)]
+    texts = [text_of(path) for path in (where, tape)]
     return Entry(Eval.from_yaml(texts[0], str(where)), Cassette.from_jsonl(texts[1], str(tape)))
 
 

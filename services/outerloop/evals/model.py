@@ -27,6 +27,8 @@ from outerloop.runtime.errors import UserError
 # What new evals are written in. The hash of the first format did not say which kind an expectation was.
 FORMAT: Literal[2] = 2
 _OF_FIRST_FORMAT = (ToolCalled, ToolNotCalled, NoRepeatedCall, NoErrorStatus, Answered)
+# It names a directory of the suite branch, and stands in messages of commits.
+EvalId = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", max_length=128)]
 _BREAKS = re.compile("[\x85\u2028\u2029]")
 
 
@@ -99,7 +101,7 @@ class Eval(Document):
     """
 
     format: Literal[1, 2] = 1
-    id: str
+    id: EvalId
     agent: str
     mode_id: str
     title: str

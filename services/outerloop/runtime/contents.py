@@ -15,9 +15,9 @@ from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-import yaml
-
 from outerloop.runtime.agentfile import Changes, folded
+from outerloop.runtime.errors import UserError
+from outerloop.runtime.yamltext import loaded
 
 _SECRETS = {
     "a private key": r"-----BEGIN [A-Z ]*PRIVATE KEY-----",
@@ -140,14 +140,14 @@ def _document(path: str, text: str) -> Any:
     name = path.lower()
     try:
         if name.endswith((".yaml", ".yml")):
-            found = yaml.safe_load(text)
+            found = loaded(text, path)
         elif name.endswith(".json"):
             found = json.loads(text)
         elif name.endswith(".toml"):
             found = tomllib.loads(text)
         else:
             return None
-    except (yaml.YAMLError, ValueError, RecursionError):
+    except (UserError, ValueError, RecursionError):
         return None
     return found if isinstance(found, dict | list) else None
 

@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from pydantic_core import ErrorDetails
 
 from outerloop.runtime.errors import UserError
+from outerloop.runtime.yamltext import composed, loaded
 
 
 class Document(BaseModel):
@@ -18,6 +19,16 @@ class Document(BaseModel):
 
 
 D = TypeVar("D", bound=Document)
+# What pydantic says in the words of Python.
+_PLAIN = {
+    "extra_forbidden": "there is no such field",
+    "tuple_type": "it must be a list",
+    "list_type": "it must be a list",
+    "dict_type": "it must be a mapping of names to values",
+    "model_type": "it must be a mapping of names to values",
+    "model_attributes_type": "it must be a mapping of names to values",
+    "string_type": "it must be a text",
+}
 
 
 def parse_yaml(kind: type[D], text: str, where: str) -> D:
@@ -26,17 +37,14 @@ def parse_yaml(kind: type[D], text: str, where: str) -> D:
     Raises:
         UserError: naming `where`, the line, the field and what is wrong with it.
     """
+    value = loaded(text, where)
     try:
-        return kind.model_validate(yaml.safe_load(text))
-    except yaml.MarkedYAMLError as error:
-        mark = error.problem_mark or error.context_mark
-        line = f":{mark.line + 1}:{mark.column + 1}" if mark else ""
-        raise UserError(f"{where}{line} is not YAML: {error.problem or error.context}") from error
-    except (yaml.YAMLError, RecursionError) as error:
-        raise UserError(f"{where} is not YAML: {error}") from error
+        return kind.model_validate(value)
     except ValidationError as error:
-        at = _line(text, error.errors()[0]["loc"])
+        at = line_at(composed(text, where), error.errors()[0]["loc"])
         raise UserError(f"{where}:{at}: {first_problem(error)}") from error
+    except RecursionError as error:
+        raise UserError(f"{where} is nested too deep") from error
 
 
 def first_problem(error: ValidationError) -> str:
@@ -53,16 +61,14 @@ def _what(error: ErrorDetails) -> str:
         return f"there is no {context['tag']!r}; {_nearest(context['tag'], known)}"
     if error["type"] == "union_tag_not_found":
         return f"it must say its kind, as {error['ctx']['discriminator']}"
-    return error["msg"].removeprefix("Value error, ")
+    if error["type"] == "string_pattern_mismatch":
+        return f"it must fit {error['ctx']['pattern']}"
+    return _PLAIN.get(error["type"]) or error["msg"].removeprefix("Value error, ")
 
 
 def _nearest(given: str, known: Sequence[str]) -> str:
     near = get_close_matches(given, known, n=1, cutoff=0.5)
     return f"the nearest is {near[0]!r}" if near else f"there are {', '.join(known)}"
-
-
-def _line(text: str, loc: Sequence[int | str]) -> int:
-    return line_at(yaml.compose(text, Loader=yaml.SafeLoader), loc)
 
 
 def line_at(node: yaml.Node | None, loc: Sequence[int | str]) -> int:

@@ -12,6 +12,7 @@ from outerloop.evals.expect.answer import AnswerContains, Answered, AnswerEquals
 from outerloop.evals.expect.composite import Expectation
 from outerloop.evals.model import RecordedCall
 from outerloop.runtime.documents import first_problem
+from outerloop.runtime.errors import UserError
 
 _HOLE = re.compile(r"\{\{\s*([\w.$-]+)\s*\}\}")
 
@@ -120,6 +121,20 @@ def at_least_answered(expect: list[Expectation]) -> tuple[Expectation, ...]:
 def why(error: Exception) -> str:
     """What is wrong, in a clause."""
     return first_problem(error) if isinstance(error, ValidationError) else str(error).splitlines()[0]
+
+
+def objects(values: Any, what: str) -> list[dict[str, Any]]:
+    """The objects that a file lists; `what` each of them is.
+
+    Raises:
+        UserError: if they are no list, naming the one that is no object.
+    """
+    if not isinstance(values, list):
+        raise UserError(f"{what}: they must be a list")
+    for number, value in enumerate(values, start=1):
+        if not isinstance(value, dict):
+            raise UserError(f"{what} {number} must be an object of names and values")
+    return values
 
 
 NEEDS_JUDGE = "asks a model, whose agreement with people must be measured first (`outerloop evals judge`)"

@@ -5,7 +5,7 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from outerloop.evals.exchange.case import Case, Lost, Place, at_least_answered, message, user
+from outerloop.evals.exchange.case import Case, Lost, Place, at_least_answered, message, objects, user
 from outerloop.evals.expect.composite import Expectation
 from outerloop.evals.expect.tools import ToolCalled
 from outerloop.evals.model import RecordedCall
@@ -26,11 +26,12 @@ def cases(document: Any) -> list[Case]:
 
 def _goldens(document: Any) -> Iterator[tuple[Place, dict[str, Any]]]:
     if isinstance(document, list):
-        yield from (((at,), _snake(each)) for at, each in enumerate(document) if isinstance(each, dict))
+        yield from (((at,), _snake(each)) for at, each in enumerate(objects(document, "DeepEval: golden")))
         return
     for key, value in document.items():
         if _snake({key: 0}).keys() & set(_LISTS):
-            yield from (((key, at), _snake(each)) for at, each in enumerate(value or []))
+            listed = objects(value or [], f"DeepEval: {key}")
+            yield from (((key, at), _snake(each)) for at, each in enumerate(listed))
 
 
 def _snake(golden: Mapping[str, Any]) -> dict[str, Any]:
@@ -42,15 +43,16 @@ def _case(number: int, at: Place, golden: Mapping[str, Any]) -> Case:
     lost: list[Lost] = []
     turns = golden.get("turns")
     if turns:
-        asked = [turn for turn in turns if isinstance(turn, dict)]
+        asked = objects(turns, f"DeepEval: golden {number}: turn")
         while asked and asked[-1].get("role") != "user":
             asked.pop()
-        messages = tuple(message(str(turn["role"]), turn.get("content", "")) for turn in asked)
+        messages = tuple(message(str(turn.get("role", "user")), turn.get("content", "")) for turn in asked)
     elif "input" in golden:
         messages = user(str(golden["input"]))
     else:
         raise UserError(f"DeepEval: golden {number} has neither input nor turns")
-    expect = [_called(tool) for tool in map(_snake, golden.get("expected_tools") or [])]
+    wanted = objects(golden.get("expected_tools") or [], f"DeepEval: golden {number}: expected tool")
+    expect = [_called(tool) for tool in map(_snake, wanted)]
     if expected := golden.get("expected_output"):
         what = (
             f"expected_output: DeepEval compares it by metrics in code: say what of it the answer must hold"
@@ -58,7 +60,8 @@ def _case(number: int, at: Place, golden: Mapping[str, Any]) -> Case:
         )
         lost.append(Lost(what, (*at, "expected_output")))
     lost += [Lost(f"{key}: is not taken over", (*at, key)) for key in _NOT_TAKEN if golden.get(key)]
-    calls = tuple(map(_made, map(_snake, golden.get("tools_called") or [])))
+    made = objects(golden.get("tools_called") or [], f"DeepEval: golden {number}: called tool")
+    calls = tuple(map(_made, map(_snake, made)))
     name = str(golden.get("name") or f"golden {number}")
     return Case(name=name, messages=messages, expect=at_least_answered(expect), calls=calls, lost=tuple(lost))
 

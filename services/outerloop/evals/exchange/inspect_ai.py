@@ -14,6 +14,7 @@ from outerloop.evals.exchange.case import (
     chat,
     contains,
     equals,
+    objects,
     user,
 )
 from outerloop.evals.expect.answer import AnswerMatches
@@ -28,9 +29,9 @@ def cases(document: Any) -> list[Case]:
     """The cases of samples, or of a log."""
     if isinstance(document, dict):
         scorers = _scorers(document)
-        samples = enumerate(document.get("samples") or [])
+        samples = enumerate(objects(document.get("samples") or [], "Inspect: sample"))
         return [_case(("samples", at), sample, scorers) for at, sample in samples]
-    return [_case((at,), sample, None) for at, sample in enumerate(document)]
+    return [_case((at,), sample, None) for at, sample in enumerate(objects(document, "Inspect: sample"))]
 
 
 def _scorers(log: Mapping[str, Any]) -> list[Mapping[str, Any]]:

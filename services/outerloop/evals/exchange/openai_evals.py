@@ -14,6 +14,7 @@ from outerloop.evals.exchange.case import (
     equals,
     filled,
     message,
+    objects,
     starts_with,
     user,
     why,
@@ -42,7 +43,8 @@ def cases(document: Mapping[str, Any], items: Sequence[Any]) -> list[Case]:
 
 def samples(lines: Sequence[Mapping[str, Any]]) -> list[Case]:
     """The cases of a registry's samples: {"input", "ideal"}."""
-    return [_sample(number, line) for number, line in enumerate(lines, start=1)]
+    given = objects(list(lines), "OpenAI: sample")
+    return [_sample(number, line) for number, line in enumerate(given, start=1)]
 
 
 def _source(document: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -65,7 +67,8 @@ def _case(number: int, document: Mapping[str, Any], template: Any, item: Mapping
     values = {"item": item, **item}
     expect: list[Expectation] = []
     lost: list[Lost] = []
-    for at, criterion in enumerate(document.get("testing_criteria") or []):
+    criteria = objects(document.get("testing_criteria") or [], "OpenAI: testing criterion")
+    for at, criterion in enumerate(criteria):
         said = _said(criterion, values)
         if said.expect is not None:
             expect.append(said.expect)
@@ -128,7 +131,10 @@ def _compared(operation: str, reference: str) -> Said:
 def _sample(number: int, line: Mapping[str, Any]) -> Case:
     asked = line.get("input", "")
     ideal = line.get("ideal")
-    wanted = [starts_with(str(each)) for each in (ideal if isinstance(ideal, list) else [ideal])]
+    ideals = [each for each in (ideal if isinstance(ideal, list) else [ideal]) if isinstance(each, str)]
+    if not ideals:
+        raise UserError(f"OpenAI: sample {number} has no text as its `ideal`")
+    wanted = [starts_with(each) for each in ideals]
     expect = wanted if len(wanted) == 1 else [AnyOf.model_validate({"of": tuple(wanted)})]
     return Case(
         name=f"sample {number}",

@@ -84,6 +84,14 @@ def _case(
     values = {**(default.get("vars") or {}), **(test.get("vars") or {})}
     at: Place = ("tests", number - 1)
     messages, lost = _messages(prompt, values)
+    lost += [
+        Lost(
+            f"vars.{name}: a list makes a test of each of its values there, and one value here",
+            (*at, "vars", name),
+        )
+        for name, value in values.items()
+        if isinstance(value, list)
+    ]
     expect: list[Expectation] = []
     for place, assertion in [*_asserts(default, ("defaultTest",)), *_asserts(test, at)]:
         said = _said(assertion, values)

@@ -17,6 +17,7 @@ from outerloop.evals.model import FORMAT, Cassette, Divergence, Eval, Provenance
 from outerloop.evals.suite import Entry
 from outerloop.runtime.documents import line_at
 from outerloop.runtime.errors import UserError
+from outerloop.runtime.yamltext import composed, loaded
 
 
 class Format(StrEnum):
@@ -41,9 +42,10 @@ def read(text: str, where: str, format_: Format | None = None, items: str = "") 
         raise UserError(f"{where}: this is of no known format; say which with --format")
     try:
         found = _cases(format_, document, _lines(items, "the items") if items else [])
+    except UserError as error:
+        raise UserError(f"{where}: {error}") from error
     except (AttributeError, KeyError, TypeError, ValueError) as error:
-        said = f"{type(error).__name__}: {why(error)}"
-        raise UserError(f"{where} is no file of {format_.value}: {said}") from error
+        raise UserError(f"{where} is no file of {format_.value}: {_said(error)}") from error
     if not found:
         raise UserError(f"{where}: there is no case in it")
     places = _Places(text, where, rows)
@@ -61,8 +63,8 @@ class _Places:
     @cached_property
     def _node(self) -> yaml.Node | None:
         try:
-            return yaml.compose(self.text, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))
-        except yaml.YAMLError:  # JSON that is no YAML, as with tabs
+            return composed(self.text, self.where)
+        except UserError:  # JSON that is no YAML, as with tabs
             return None
 
     def named(self, lost: Lost) -> Lost:
@@ -81,7 +83,7 @@ def entry_of(case: Case, agent: str, source: Format, at: datetime) -> Entry:
     """
     eval_ = Eval(
         format=FORMAT,
-        id="",
+        id=f"imported-{source.value}",
         agent=agent,
         mode_id=f"imported:{source.value}",
         title=case.name,
@@ -91,7 +93,10 @@ def entry_of(case: Case, agent: str, source: Format, at: datetime) -> Entry:
         provenance=Provenance(drafted_by=f"import from {source.value}", drafted_at=at, source_traces=()),
     )
     cassette = Cassette(calls=case.calls)
-    said = eval_.model_dump_json(exclude={"provenance"}, context={"named": True}) + cassette.to_jsonl()
+    said = (
+        eval_.model_copy(update={"id": ""}).model_dump_json(exclude={"provenance"}, context={"named": True})
+        + cassette.to_jsonl()
+    )
     eval_id = f"imported-{hashlib.sha256(said.encode()).hexdigest()[:16]}"
     return Entry(eval_.model_copy(update={"id": eval_id, "mode_id": eval_id}), cassette)
 
@@ -110,6 +115,14 @@ def _cases(format_: Format, document: Any, items: Sequence[Any]) -> list[Case]:
             return openai_evals.samples(document)
 
 
+def _said(error: Exception) -> str:
+    if isinstance(error, ValueError):
+        return why(error)
+    if isinstance(error, KeyError):
+        return f"something in it lacks {error}"
+    return f"something in it is no object or list where the format has one ({why(error)})"
+
+
 def _document(text: str, where: str) -> tuple[Any, list[int]]:
     """What the file says, and, if it is JSON lines, which lines say something."""
     try:
@@ -123,12 +136,9 @@ def _document(text: str, where: str) -> tuple[Any, list[int]]:
         rows = [number for number, line in enumerate(text.split("\n"), start=1) if line.strip()]
         return _lines(text, where), rows
     try:
-        return yaml.safe_load(text), []
-    except yaml.MarkedYAMLError as error:
-        line = f":{error.problem_mark.line + 1}" if error.problem_mark else ""
-        raise UserError(f"{where}{line}: neither JSON, JSON lines nor YAML: {error.problem}") from error
-    except (yaml.YAMLError, RecursionError) as error:
-        raise UserError(f"{where}: neither JSON, JSON lines nor YAML: {error}") from error
+        return loaded(text, where), []
+    except UserError as error:
+        raise UserError(f"{error}; nor is it JSON, or JSON lines") from error
 
 
 def _lines(text: str, where: str) -> list[Any]:
