@@ -510,6 +510,22 @@ async def test_hostile_text_is_stored_as_it_is(db: ClickHouse) -> None:
     assert row["d"] == ["{x:String}\\'\x00😀"]
 
 
+async def test_a_table_that_was_altered_takes_what_it_took_before(db: ClickHouse) -> None:
+    await db.command("CREATE TABLE altered (a UInt32, b String) ENGINE = MergeTree ORDER BY a")
+    for number in range(2):
+        await db.insert("altered", [{"a": number, "b": "x"}])
+    await db.command("ALTER TABLE altered MODIFY COLUMN b LowCardinality(String), ADD COLUMN c UInt8")
+    await db.insert("altered", [{"a": 2, "b": "y"}])
+    await db.command("ALTER TABLE altered DROP COLUMN b")
+    with pytest.raises(DatabaseError):
+        await db.insert("altered", [{"a": 3, "b": "z"}])
+    await db.insert("altered", [{"a": 3}])
+    await db.command("ALTER TABLE altered ADD COLUMN b UInt32")
+    await db.insert("altered", [{"a": 4, "b": 5}])  # asked about again: nothing is known from before
+    rows = await db.query("SELECT a, b FROM altered ORDER BY a")
+    assert [(row["a"], row["b"]) for row in rows] == [(0, 0), (1, 0), (2, 0), (3, 0), (4, 5)]
+
+
 async def test_clickhouse_away_is_an_outage() -> None:
     away = ClickHouse(Settings(clickhouse=f"http://127.0.0.1:{free_port()}"))
     with pytest.raises(OutageError, match=r"ClickHouse at http://127\.0\.0\.1:\d+ does not answer"):

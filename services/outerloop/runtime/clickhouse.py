@@ -7,6 +7,7 @@ from typing import Any
 
 import aiohttp
 import clickhouse_connect
+from clickhouse_connect.datatypes.base import ClickHouseType
 from clickhouse_connect.driver.asyncclient import AsyncClient
 from clickhouse_connect.driver.exceptions import DatabaseError, OperationalError
 
@@ -51,6 +52,8 @@ class ClickHouse:
         self._options = settings.clickhouse_options()
         self._client: AsyncClient | None = None
         self._connecting = asyncio.Lock()
+        # By table and columns: the driver would ask for them before each insert.
+        self._types: dict[tuple[str, ...], Sequence[ClickHouseType]] = {}
 
     async def query(self, sql: str, **parameters: Any) -> list[dict[str, Any]]:
         """Rows of a SELECT; `{name:Type}` in the SQL takes parameters. Anything but reading is refused."""
@@ -81,10 +84,15 @@ class ClickHouse:
         client = await self._connected()
         columns = list(rows[0])
         settings: dict[str, Any] = _INSERT | ({"insert_deduplication_token": token} if token else {})
+        key, data = (table, *columns), [list(r.values()) for r in rows]
         with self._errors():
-            await client.insert(
-                table, [list(r.values()) for r in rows], column_names=columns, settings=settings
+            # Taken out, and put back when they served: a table that was altered is asked about again.
+            types = self._types.pop(key, None)
+            context = await client.create_insert_context(
+                table, columns, column_types=types, data=data, settings=settings
             )
+            await client.data_insert(context)
+        self._types[key] = context.column_types
 
     async def insert_raw(
         self, table: str, data: bytes, form: str, *, token: str = "", **settings: str | int
