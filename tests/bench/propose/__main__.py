@@ -59,17 +59,20 @@ async def repairs(flaws: Sequence[Flaw], say: Say) -> dict[str, Any]:
                     told[name].append(one.told)
                 line = ", ".join(f"{name} {outcomes[name][-1].attempt or 'no'}" for name in kinds)
                 say(f"{flaw.agent}, {flaw.name}: repaired at attempt {line}")
-    return _compared(outcomes, {name: added(each) for name, each in told.items()})
+    return _compared(outcomes, told)
 
 
-def _compared(outcomes: dict[str, list[Outcome]], told: dict[str, Told]) -> dict[str, Any]:
+def _compared(outcomes: dict[str, list[Outcome]], each_told: dict[str, list[Told]]) -> dict[str, Any]:
+    told = {name: added(each) for name, each in each_told.items()}
     ours, naive = told["composed"], told["dumped"]
+    pairs = zip(each_told["composed"], each_told["dumped"], strict=True)
     return {
         "flaws": len(outcomes["composed"]),
         "repaired": {name: sum(o.attempt > 0 for o in each) for name, each in outcomes.items()},
         "repaired_at_once": sum(o.attempt == 1 for o in outcomes["composed"]),
         "context_tokens": {name: told[name].context for name in ("composed", "dumped")},
         "context_share": round(ours.context / naive.context, 3),
+        "context_share_worst": round(max(one.context / other.context for one, other in pairs), 3),
         "first_message_share": round(ours.first / naive.first, 3),
         "sent_share": round(ours.sent / naive.sent, 3),
         "cache_hit_rate": round(ours.read / ours.sent, 3),

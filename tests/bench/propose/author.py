@@ -143,14 +143,17 @@ def reply(request: dict[str, Any], dice: Dice) -> Reply:
     tools = {tool["name"] for tool in request["tools"]}
     if move is None:
         return _look(sent_all, calls, tools)
-    anchor = re.search(move.anchor, sent_all)
-    read = {call["input"].get("path") for call, _ in calls if call["name"] == "read_file"}
-    if anchor is None and move.path not in read:
+    read = "\n".join(text for text, name in sent if name == "read_file")
+    # What it was sent may hold the place in another form (a trace's JSON, say): the file itself goes before.
+    anchor = re.search(move.anchor, read or sent_all)
+    edits = [failed for call, failed in calls if call["name"] == "edit_file"]
+    if not read and (anchor is None or edits == [True]):
         return _use("read_file", path=move.path)
-    if anchor is None or any(failed for call, failed in calls if call["name"] == "edit_file"):
+    if anchor is None or (edits and edits[-1] and calls[-1][0]["name"] == "edit_file"):
         return _use("give_up", reason="the file is not as I thought")
     edit = {"path": move.path, "old": anchor[0], "new": _edited(move, anchor[0], found)}
-    return _work(edit, [call["name"] for call, _ in calls], tools)
+    done = [call["name"] for call, failed in calls if not (failed and call["name"] == "edit_file")]
+    return _work(edit, done, tools)
 
 
 def _work(edit: dict[str, str], names: list[str], tools: set[str]) -> Reply:
