@@ -24,6 +24,7 @@ from outerloop.evals.expect.answer import Answered
 from outerloop.evals.model import Cassette, Eval, Provenance, content_sha256
 from outerloop.propose.app import CONSUMES, Proposer
 from outerloop.propose.ids import change_id
+from outerloop.propose.memory import Memory
 from outerloop.propose.settings import ProposeSettings
 from outerloop.runtime.bus import Bus
 from outerloop.runtime.clickhouse import ClickHouse
@@ -698,3 +699,81 @@ async def test_the_harness_traces_itself(desk: Desk, tmp_path: Path) -> None:
     (mine,) = [t for t in traces if t.root.attributes.get("outerloop.agent") == agent]
     assert mine.agent == "outerloop-propose"
     assert [call.name for call in mine.tool_calls] == ["edit_file", "finish"]
+
+
+async def stored(desk: Desk, tmp_path: Path) -> tuple[str, str, ChangeRecord]:
+    """An agent whose one change is written and not marked as sent: name, OUTERLOOP_AGENTS, change."""
+    agent = agent_name()
+    record = await desk.accept(agent)
+    change = ChangeRecord(
+        change_id=change_id(record.eval_id, 1),
+        agent=agent,
+        mode_id=record.mode_id,
+        eval_id=record.eval_id,
+        attempt=1,
+        state=State.WRITTEN,
+        base_commit="4dffda6",
+        patch="a patch",
+        diagnosis="d",
+        model="claude-sonnet-5-5",
+        usd=0.25,
+        at=datetime.now(UTC),
+    )
+    await changes.insert(desk.db, change)
+    return agent, await remote(tmp_path, agent), change
+
+
+@pytest.mark.parametrize("sent", [False, True], ids=["before its event", "after its event"])
+async def test_a_change_that_a_kill_left_between_its_row_and_its_event_is_proposed_once(
+    desk: Desk, tmp_path: Path, *, sent: bool
+) -> None:
+    agent, agents, change = await stored(desk, tmp_path)
+    if sent:
+        await desk.bus.publish(change.message(), because=(change.change_id,))
+    model = Model([CHANGE, DONE])
+    await desk.advance(model, agents)
+    await desk.advance(model, agents)
+    assert model.calls == 0
+    (known,) = await desk.changes(agent)
+    assert (known.state, known.patch) == (State.PROPOSED, "a patch")
+    found = await kafka.records(desk.settings, topic_of(ChangeProposed).name)
+    ours = [r for r in found if ChangeProposed.FromString(r.value).agent == agent]
+    # Who reads it takes each id once.
+    assert len(ours) == 1 + sent
+    assert len({dict(r.headers)["ce_id"] for r in ours}) == 1
+
+
+async def test_a_session_that_ended_and_whose_change_was_not_written_is_not_paid_for_again(
+    desk: Desk, tmp_path: Path
+) -> None:
+    agent = agent_name()
+    record = await desk.accept(agent)
+    agents = await remote(tmp_path, agent)
+    memory = Memory(desk.db)
+    begun = await memory.begin(
+        record,
+        change_id(record.eval_id, 1),
+        {0: ("prompt", "# Task")},
+        attempt=1,
+        base_commit="4dffda6",
+        model="claude-sonnet-5-5",
+    )
+    await memory.end(begun[0].record, {"base": "4dffda6", "patch": "a patch", "diagnosis": "d", "usd": 0.25})
+    model = Model([CHANGE, DONE])
+    await desk.advance(model, agents)
+    assert model.calls == 0
+    (event,) = await desk.proposed(agent)
+    assert event.patch == "a patch"
+
+
+async def test_half_of_a_pair_in_a_models_answer_is_stored_and_the_session_goes_on(
+    desk: Desk, tmp_path: Path
+) -> None:
+    agent = agent_name()
+    await desk.accept(agent)
+    odd: Turn = [use("search", pattern="half \ud800 of it")]
+    model = Model([odd, CHANGE, DONE])
+    await desk.advance(model, await remote(tmp_path, agent))
+    assert model.calls == 3
+    (change,) = await desk.changes(agent)
+    assert change.state is State.PROPOSED

@@ -1,8 +1,9 @@
 """Hard-coding: a change that quotes the eval's own values would pass that eval and repair nothing. Pure.
 
 Looked for are what is in the eval's request, expectations and recorded calls, and nowhere in the agent: ids,
-dates, amounts, addresses, names, and runs of the request's own words. What a tool said of a call that it
-refused is not the eval's: it may show the form of an id by an example.
+dates, amounts, addresses, names, and runs of the request's own words; as they are, and as a change might
+hide them (see runtime.readings). What a tool said of a call that it refused is not the eval's: it may show
+the form of an id by an example.
 """
 
 import re
@@ -10,10 +11,14 @@ from collections.abc import Collection, Iterator, Sequence
 from typing import Any
 
 from outerloop.evals.model import Cassette, Eval
+from outerloop.runtime.readings import digests, faithful, hidden
 
 _TOKEN = re.compile(r"[^\W_][\w.@+/#-]*[^\W_]")
 _NAMES = re.compile(r"\b[A-Z][a-z]{2,}(?: [A-Z][a-z]{2,})+\b")
+_NUMBER = re.compile(r"\d{4,}")
+_YEAR = re.compile(r"(?:19|20)\d\d")
 _LEAST = 4
+_LEAST_HIDDEN = 5  # shorter ones stand in whatever is turned round or decoded, by chance
 _RUN = 6  # words in a row that are no chance
 _SHOWN = 5
 
@@ -21,12 +26,22 @@ _SHOWN = 5
 def quoted_values(added: Sequence[str], eval_: Eval, cassette: Cassette, base: Collection[str]) -> list[str]:
     """The eval's own values in the lines that a change adds; `base` are the texts of the agent's files."""
     text = "\n".join(added)
-    own = set(_own(eval_, cassette))
     allowed = "\n".join([*base, *(call.result for call in cassette.calls if call.failed)]).casefold()
-    folded = text.casefold()
-    found = [v for v in sorted(own) if v.casefold() not in allowed and _stands_in(v.casefold(), folded)]
-    found += [run for run in _runs(eval_.input) if run in _words(text) and run not in _words(allowed)][:1]
+    own = sorted({v for v in _own(eval_, cassette) if v.casefold() not in allowed})
+    read = [reading.casefold() for reading in faithful(text)]
+    found = [v for v in own if any(_stands_in(v.casefold(), reading) for reading in read)]
+    found += [v for v in _concealed(own, text) if v not in found]
+    words, known = " ".join(map(_words, read)), _words(allowed)
+    found += [run for run in _runs(eval_.input) if run in words and run not in known][:1]
     return found[:_SHOWN]
+
+
+def _concealed(own: Sequence[str], text: str) -> list[str]:
+    """Those of the eval's values that a text holds in a form which has to be decoded first."""
+    decoded = [reading.casefold() for reading in hidden(text)]
+    long = [v for v in own if len(v) >= _LEAST_HIDDEN]
+    found = [v for v in long if any(v.casefold() in each or _bare(v) in each for each in decoded)]
+    return found + digests(text, own)
 
 
 def _own(eval_: Eval, cassette: Cassette) -> Iterator[str]:
@@ -40,7 +55,10 @@ def _own(eval_: Eval, cassette: Cassette) -> Iterator[str]:
             said.append(call.result)
     for text in said:
         tokens = (token for token in _TOKEN.findall(text) if len(token) >= _LEAST)
-        yield from (token for token in tokens if "@" in token or any(map(str.isdigit, token)))
+        for token in tokens:
+            if "@" in token or any(map(str.isdigit, token)):
+                yield token
+                yield from (number for number in _NUMBER.findall(token) if not _YEAR.fullmatch(number))
         yield from _NAMES.findall(text)
 
 
@@ -54,6 +72,11 @@ def _texts(value: Any) -> list[str]:
 
 def _stands_in(value: str, text: str) -> bool:
     return re.search(rf"(?<![^\W_]){re.escape(value)}(?![^\W_])", text) is not None
+
+
+def _bare(value: str) -> str:
+    """A value's letters and digits, as they are left of one that is spelled out."""
+    return re.sub(r"\W|_", "", value.casefold())
 
 
 def _words(text: str) -> str:

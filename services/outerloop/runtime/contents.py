@@ -17,6 +17,7 @@ from typing import Any
 
 from outerloop.runtime.agentfile import Changes, folded
 from outerloop.runtime.errors import UserError
+from outerloop.runtime.readings import faithful, hidden
 from outerloop.runtime.yamltext import loaded
 
 _SECRETS = {
@@ -84,7 +85,7 @@ def objections(edited: Collection[Edited], terms: Changes, modules: Collection[s
 
 
 def imports_of(text: str) -> set[str]:
-    """The top-level names that a Python file imports; none if it is not Python."""
+    """The top-level names that a Python file imports, by a statement or a call; none if it is not Python."""
     try:
         tree = ast.parse(text)
     except (SyntaxError, ValueError, RecursionError, MemoryError):
@@ -95,12 +96,27 @@ def imports_of(text: str) -> set[str]:
             found |= {name.name.partition(".")[0] for name in node.names}
         elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
             found.add(node.module.partition(".")[0])
+        elif isinstance(node, ast.Call) and (name := _imported(node)):
+            found.add(name.partition(".")[0])
     return found
 
 
+def _imported(call: ast.Call) -> str:
+    """The module that `__import__("…")` or `import_module("…")` names, "" if it is neither."""
+    called = call.func.attr if isinstance(call.func, ast.Attribute) else getattr(call.func, "id", "")
+    named = call.args[0] if call.args else None
+    if called not in {"__import__", "import_module"} or not isinstance(named, ast.Constant):
+        return ""
+    return str(named.value)
+
+
 def _secrets(file: Edited) -> Iterator[str]:
+    text = "\n".join(file.added)
+    said = [*faithful(text), *hidden(text)]  # also what is put together or decoded
+    for what, form in _SECRETS.items():
+        if any(re.search(form, each) for each in said):
+            yield f"what looks like {what}"
     for line in file.added:
-        yield from (f"what looks like {what}" for what, form in _SECRETS.items() if re.search(form, line))
         assigned = _ASSIGNED.search(line)
         if assigned and _entropy(assigned[1]) > _ENTROPY and any(map(str.isdigit, assigned[1])):
             yield "what looks like a secret"
