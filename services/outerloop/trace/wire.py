@@ -7,7 +7,7 @@ left out, and a structured value becomes its JSON text beside its own bytes (fie
 store/landing.proto).
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from typing import Any
@@ -60,7 +60,7 @@ class Checked:
 
     Attributes:
         payload: an ExportTraceServiceRequest; empty when no span is left.
-        seen: the trace id of every span that is left, and whether the span is its root.
+        seen: the trace ids of the spans that are left, and whether a root is among them.
         span_ids: those of the same spans, one after the other.
         refused: why the others are left out.
         left_out: an ExportTraceServiceRequest of those others.
@@ -68,11 +68,16 @@ class Checked:
     """
 
     payload: bytes
-    seen: list[tuple[bytes, bool]]
+    seen: dict[bytes, bool]
     span_ids: bytes
     refused: list[Refusal] = field(default_factory=list[Refusal])
     left_out: bytes = b""
     as_sent: bool = False
+
+    @property
+    def spans(self) -> int:
+        """How many are left."""
+        return len(self.span_ids) // SPAN_ID_BYTES
 
 
 def check_traces(payload: bytes) -> Checked:
@@ -88,7 +93,7 @@ def check_traces(payload: bytes) -> Checked:
     except DecodeError:
         return _rewritten(decode_traces(payload))  # it says what is wrong, if anything is
     spans = [s for group in export.resource_spans for scoped in group.scope_spans for s in scoped.spans]
-    if not export.IsInitialized() or not all(map(_valid, spans)):
+    if not export.IsInitialized() or not _all_valid(spans):
         return _rewritten(decode_traces(payload))
     return Checked(payload if spans else b"", *_seen(spans), as_sent=True)
 
@@ -107,21 +112,24 @@ def delimited(payloads: Iterable[bytes]) -> bytes:
     return b"".join(part for payload in payloads for part in (_varint(len(payload)), payload))
 
 
-def _valid(span: Any) -> bool:
-    trace_id, span_id = span.trace_id, span.span_id
+def _all_valid(spans: Sequence[Any]) -> bool:
+    """Whether each can be stored. Asked of all at once: span by span it would take three times as long."""
+    trace_ids, span_ids = {s.trace_id for s in spans}, [s.span_id for s in spans]
+    times = [s.start_time_unix_nano for s in spans]
+    times += [event.time_unix_nano for s in spans if s.events for event in s.events]
     return (
-        len(trace_id) == TRACE_ID_BYTES
-        and trace_id != _NO_TRACE
-        and len(span_id) == SPAN_ID_BYTES
-        and span_id != _NO_SPAN
-        and span.start_time_unix_nano <= MOST_NS
-        and all(event.time_unix_nano <= MOST_NS for event in span.events)
+        {*map(len, trace_ids)} <= {TRACE_ID_BYTES}
+        and {*map(len, span_ids)} <= {SPAN_ID_BYTES}
+        and _NO_TRACE not in trace_ids
+        and _NO_SPAN not in span_ids
+        and max(times, default=0) <= MOST_NS
     )
 
 
-def _seen(spans: Iterable[Any]) -> tuple[list[tuple[bytes, bool]], bytes]:
-    spans = list(spans)
-    seen = [(s.trace_id, not s.parent_span_id or s.parent_span_id == _NO_SPAN) for s in spans]
+def _seen(spans: Sequence[Any]) -> tuple[dict[bytes, bool], bytes]:
+    trace_ids, parents = [s.trace_id for s in spans], [s.parent_span_id for s in spans]
+    seen = dict.fromkeys(trace_ids, False)
+    seen |= {id_: True for id_, parent in zip(trace_ids, parents, strict=True) if not parent.strip(b"\0")}
     return seen, b"".join([s.span_id for s in spans])
 
 
