@@ -1,5 +1,6 @@
 """ClickHouse's own reading of OTLP: the rows that it makes are what Python reads of the same bytes."""
 
+import contextlib
 import math
 import os
 import uuid
@@ -37,14 +38,20 @@ NOW = datetime.now(UTC)
 FEW = 20  # traces of each file: every shape is among them
 
 
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def db(chdb: str) -> AsyncIterator[ClickHouse]:
-    settings = Settings(clickhouse=chdb, clickhouse_database=f"landing_{uuid.uuid4().hex[:8]}")
+@contextlib.asynccontextmanager
+async def database(chdb: str, name: str) -> AsyncIterator[ClickHouse]:
+    settings = Settings(clickhouse=chdb, clickhouse_database=f"{name}_{uuid.uuid4().hex[:8]}")
     await migrate(settings)
     one = ClickHouse(settings)
     yield one
     await one.command(f"DROP DATABASE {settings.clickhouse_database}")
     await one.close()
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def db(chdb: str) -> AsyncIterator[ClickHouse]:
+    async with database(chdb, "landing") as one:
+        yield one
 
 
 async def store(db: ClickHouse, payloads: Sequence[bytes], token: str = "") -> None:
@@ -102,6 +109,23 @@ async def test_python_and_sql_agree_on_recorded_traces(db: ClickHouse) -> None:
         with zstandard.open(file, "rb") as raw:
             records = list(split_delimited(raw.read()))
         await agree(db, records[:: max(1, len(records) // FEW)])
+
+
+@pytest.mark.parametrize("name", ["airline_tau2", "sample_structured_anyvalue", "workspace_agentdojo"])
+async def test_a_history_takes_little_on_disk(chdb: str, name: str) -> None:
+    file = TRACES / f"{name}.otlp.pb.zst"
+    if not file.is_file():
+        pytest.skip(f"no {file} (OUTERLOOP_TRACES)")
+    with zstandard.open(file, "rb") as raw:
+        records = list(split_delimited(raw.read()))
+    async with database(chdb, "disk") as db:
+        await store(db, records)
+        await db.command("OPTIMIZE TABLE otel_traces FINAL")
+        (row,) = await db.query(
+            "SELECT sum(bytes_on_disk) AS n FROM system.parts"
+            " WHERE active AND database = currentDatabase() AND table = 'otel_traces'"
+        )
+    assert 0 < row["n"] <= 0.04 * sum(map(len, records))
 
 
 async def test_spans_of_before_are_kept(chdb: str) -> None:
