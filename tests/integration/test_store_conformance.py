@@ -16,7 +16,7 @@ from contextlib import suppress
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlsplit
 
 import clickhouse_connect
 import pytest
@@ -225,6 +225,20 @@ def test_a_setting_may_be_as_long_as_a_schema(client: Client) -> None:
     assert client.command(
         "SELECT length(getSetting('log_comment'))", settings={"log_comment": comment}
     ) == len(comment)
+
+
+@pytest.mark.skipif(shutil.which("curl") is None, reason="no curl")
+def test_a_statement_may_end_in_the_body(client: Client, url: str, database: str) -> None:
+    client.command("CREATE TABLE t (n UInt32) ENGINE = MergeTree ORDER BY n")
+    for query, body in (
+        ("INSERT INTO t", "VALUES (1)"),
+        ("INSERT INTO t VALUES", "(2)"),
+        ("SELECT 3", "+ 4"),
+    ):
+        target = f"{url}/?database={database}&query={quote(query)}"
+        done = subprocess.run(["curl", "-sS", target, "-d", body], capture_output=True, text=True, check=True)
+        assert done.stdout == ("7\n" if query == "SELECT 3" else "")
+    assert rows(client, "SELECT n FROM t ORDER BY n") == [(1,), (2,)]
 
 
 @pytest.mark.skipif(shutil.which("curl") is None, reason="no curl")

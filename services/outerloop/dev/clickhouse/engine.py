@@ -33,7 +33,8 @@ class Query:
     """One query as HTTP brings it.
 
     Attributes:
-        text: SQL, followed by the data of an INSERT.
+        text: SQL, followed by the data of an INSERT unless that is apart.
+        data: what follows the text.
         database: the database of unqualified names; empty for the engine's default.
         settings: name to value, for this query alone.
         parameters: name (without `param_`) to value, escaped as ClickHouse's HTTP interface wants it.
@@ -48,6 +49,7 @@ class Query:
     parameters: Mapping[str, str] = field(default_factory=dict)
     default_format: str = "TabSeparated"
     readonly: bool = False
+    data: bytes | memoryview = b""
     protocol: int = 0
 
 
@@ -76,7 +78,7 @@ class Engine:
             EngineError: the statement is wrong, or failed.
         """
         try:
-            statement = parse(query.text)
+            statement = parse(query.text, query.data)
             connection = chdb.connect(self._path)
             try:
                 self._prepare(connection, query, with_parameters=statement.input_format is not None)

@@ -8,7 +8,7 @@ statements, a server refuses it: an injection must not find a laptop more willin
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 _TOKEN = re.compile(
     rb"""(?P<space>\s+|--[^\n]*|\#[!\ ][^\n]*|/\*.*?\*/)
@@ -31,22 +31,27 @@ class Statement:
     Attributes:
         sql: what the engine is given; of an INSERT with data, all that stands before FORMAT or VALUES.
         input_format: the format of `payload`; None unless data follows the statement.
-        payload: the data, byte for byte.
+        payload: the data, byte for byte; a view of what came, as it may be long.
         output_format: the FORMAT that the statement asks its answer in; None if it names none.
     """
 
     sql: bytes
     input_format: str | None = None
-    payload: bytes = b""
+    payload: bytes | memoryview = b""
     output_format: str | None = None
 
 
-def parse(query: bytes) -> Statement:
-    """One statement out of a request's query text followed by its body.
+def parse(query: bytes, data: bytes | memoryview = b"") -> Statement:
+    """One statement out of a request's query text, which `data` follows after a line break.
 
     Raises:
         MultipleStatementsError: something other than a comment stands behind a semicolon.
     """
+    if data:
+        statement = parse(query)
+        if statement.input_format is None or statement.payload:
+            return parse(query + b"\n" + data)
+        return replace(statement, payload=memoryview(data))
     tokens = _top_level(query)
     first = next(tokens, None)
     if first is None:
@@ -68,7 +73,7 @@ def _insert(query: bytes, tokens: Iterator[re.Match[bytes]]) -> Statement:
     for token in tokens:
         word = token.group().upper()
         if word == b"VALUES":
-            return Statement(query[: token.start()], "Values", query[token.end() :])
+            return Statement(query[: token.start()], "Values", memoryview(query)[token.end() :])
         if word == b"FORMAT" and (name := next(tokens, None)) is not None:
             return Statement(query[: token.start()], name.group().decode(), _data(query, name.end()))
         if word == b";":
@@ -76,10 +81,10 @@ def _insert(query: bytes, tokens: Iterator[re.Match[bytes]]) -> Statement:
     return Statement(query)
 
 
-def _data(query: bytes, start: int) -> bytes:
+def _data(query: bytes, start: int) -> memoryview:
     """What follows a format's name: blanks and one line break belong to the statement, the rest is data."""
     blanks = re.compile(rb"[ \t\f]*\r?\n?").match(query, start)
-    return query[blanks.end() if blanks else start :]
+    return memoryview(query)[blanks.end() if blanks else start :]
 
 
 def _top_level(query: bytes) -> Iterator[re.Match[bytes]]:
