@@ -116,9 +116,11 @@ class Settling:
         complete = await settlements.summaries(self._db, trace_ids)
         # Where a trace's records come to several replicas, each of them sees it become quiet.
         before = await settlements.known(self._db, complete)
-        for summary in complete:
-            if (summary.trace_id, summary.revision) not in before:
-                await self._bus.publish(_settled(summary), because=(summary.trace_id, summary.revision))
+        new = [each for each in complete if (each.trace_id, each.revision) not in before]
+        # At once: one after the other, Kafka's answers would allow some hundred a second.
+        await asyncio.gather(
+            *(self._bus.publish(_settled(each), because=(each.trace_id, each.revision)) for each in new)
+        )
         await settlements.insert(self._db, complete)
         return len(complete)
 

@@ -1,7 +1,7 @@
 """Table settlements: which traces were handed to triage, and what was known of them. Writer: ingest."""
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from outerloop.runtime.clickhouse import ClickHouse
@@ -105,8 +105,9 @@ async def known(db: ClickHouse, settled: Sequence[Summary]) -> set[tuple[str, st
 
 async def insert(db: ClickHouse, settled: Sequence[Summary]) -> None:
     """Record that these were handed to triage; a trace that names no agent is its service's."""
-    keep = ("trace_id", "revision", "spans", "through")
     rows = [
-        {k: v for k, v in asdict(s).items() if k in keep} | {"agent": s.agent or s.service} for s in settled
+        {name: getattr(s, name) for name in ("trace_id", "revision", "spans", "through")}
+        | {"agent": s.agent or s.service}
+        for s in settled
     ]
     await db.insert("settlements", rows)
