@@ -9,14 +9,14 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from bench.ingest import load, measure, peers, table
+from bench.ingest import cost, load, measure, peers, table
 from bench.ingest.world import World, world
 from engines.kafka import missing
 from outerloop.dev.stack import StackError
 from outerloop.runtime.errors import OuterloopError
 
 _EVERYTHING = "credentials,cards,emails,phones"
-TARGET_RATIO, TARGET_SPANS, TARGET_P99_MS = 0.6, 150_000, 2000
+_TARGETS = {"ratio": 0.6, "spans_per_s": 150_000, "visible_p99_ms": 2000, "on_disk": 0.04}
 
 
 def main() -> int:
@@ -58,12 +58,18 @@ async def _run(options: argparse.Namespace, say: Callable[[str], None]) -> dict[
 async def _small(
     here: World, made: measure.Load, options: argparse.Namespace, say: Callable[[str], None]
 ) -> dict[str, Any]:
+    before = cost.cpu(here, "clickhouse")
     most = await measure.limit(here, made)
+    alone = cost.per_span(before, cost.cpu(here, "clickhouse"), options.spans)
     say(f"limit: {most:,.0f} spans/s by ClickHouse alone")
     in_python = await measure.plain(here, made[: max(1, len(made) // 10)])
     say(f"plain: {in_python:,.0f} spans/s parsed and built in Python")
     await measure.produce(here, made)
+    before = cost.cpu(here, "clickhouse", "kafka")
     drained = await measure.drain(here, made, say)
+    ours = cost.per_span(before, cost.cpu(here, "clickhouse", "kafka", "ingest"), options.spans)
+    cpu = {"limit": alone, "ours": ours, "steps_of_ingest": cost.steps(made[: max(1, len(made) // 10)])}
+    say(f"CPU, µs a span: {json.dumps(cpu)}")
     costs = _redaction(made[: max(1, len(made) // 10)], say)
     rate, half = drained.spans_per_s, drained.spans_per_s / 2
     say(f"ours:  {rate:,.0f} spans/s from Kafka to rows, {rate / most:.2f} of the limit")
@@ -79,9 +85,10 @@ async def _small(
         "redaction": costs | {"share_of_a_core": round(rate * costs["credentials_us_per_span"] / 1e6, 3)},
         "visible_p50_ms": p50,
         "visible_p99_ms": p99,
+        "cpu_us_per_span": cpu,
         "stored_fraction": drained.stored / drained.sent,
         "rss_mb": round(here.peak_mb("ingest")),
-        "targets": {"ratio": TARGET_RATIO, "spans_per_s": TARGET_SPANS, "visible_p99_ms": TARGET_P99_MS},
+        "targets": _TARGETS,
     }
 
 
@@ -96,6 +103,8 @@ async def _mix(here: World, options: argparse.Namespace, say: Callable[[str], No
     if not any(options.traces.glob("*.otlp.pb.zst")):
         say(f"no recorded traces in {options.traces} (--traces): that load is left out")
         return {}
+    shares = await cost.on_disk(here, options.traces)
+    say("on disk, of what came: " + ", ".join(f"{name} {share:.2%}" for name, share in shares.items()))
     made = list(load.recorded(options.traces, options.spans // 20))
     size, held = sum(len(payload) for payload, _ in made), sum(held for _, held in made)
     most = await measure.limit(here, made)
@@ -104,12 +113,13 @@ async def _mix(here: World, options: argparse.Namespace, say: Callable[[str], No
     rate = (await measure.drain(here, made, say)).spans_per_s
     say(f"recorded runs, {size // held:,} bytes a span: {rate:,.0f} spans/s, {rate / most:.2f} of the limit")
     return {
+        "on_disk": shares,
         "mix": {
             "spans_per_s": round(rate),
             "limit_spans_per_s": round(most),
             "bytes_per_span": size // held,
             "redaction": _redaction(made, say),
-        }
+        },
     }
 
 

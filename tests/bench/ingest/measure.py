@@ -25,8 +25,8 @@ from outerloop.trace.wire import check_traces, delimited
 Load = Sequence[tuple[bytes, int]]
 _POLL = 0.05
 _STUCK_SECONDS = 60.0
-_INSERT_BYTES = 16 * 1024 * 1024
-_INSERTS_AT_ONCE = 4
+_INSERT_BYTES = 24 * 1024 * 1024
+_INSERTS_AT_ONCE = 3
 
 
 def batched(load: Load, most: int) -> Iterator[Load]:
