@@ -32,8 +32,8 @@ from outerloop.trace.wire import Checked, check_traces, delimited, written_anew
 log = logging.getLogger(__name__)
 
 T = TypeVar("T")
-# Of one insert. Planning takes ClickHouse 35 ms each time, and each is a part to be merged: per span, an insert
-# of 8 MiB costs twice what one of 24 does. Some of these stand in memory at once.
+# Of one insert. Planning takes ClickHouse 35 ms each time, and each makes a part to merge: in inserts of
+# 8 MiB a span costs twice what it does in these of 24. Some of them stand in memory at once.
 _BYTES_AT_A_TIME = 24 * 1024 * 1024
 # ClickHouse parses an insert on one core: with several, it works while the next records are looked through.
 _INSERTS_AT_ONCE = 3
