@@ -18,10 +18,17 @@ _NONE: Mapping[str, str] = MappingProxyType({})
 
 
 class ApiError(Exception):
-    """An answer other than 200. Its error type follows from `status`."""
+    """An answer other than 200. Its error type follows from `status`; `details` are for programs."""
 
-    def __init__(self, status: int, message: str, headers: Mapping[str, str] = _NONE) -> None:
+    def __init__(
+        self,
+        status: int,
+        message: str,
+        headers: Mapping[str, str] = _NONE,
+        details: Mapping[str, str] = _NONE,
+    ) -> None:
         super().__init__(message)
+        self.details = details
         self.status = status
         self.message = message
         # The real API tells SDKs outright whether a retry makes sense, and they obey.
@@ -29,7 +36,9 @@ class ApiError(Exception):
 
     def body(self, request_id: str) -> dict[str, Any]:
         """The JSON that every failed request gets."""
-        error = {"type": _TYPES.get(self.status, _TYPES[400]), "message": self.message}
+        error: dict[str, Any] = {"type": _TYPES.get(self.status, _TYPES[400]), "message": self.message}
+        if self.details:
+            error["details"] = dict(self.details)
         return {"type": "error", "error": error, "request_id": request_id}
 
 

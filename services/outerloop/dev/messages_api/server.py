@@ -22,6 +22,7 @@ from outerloop.dev.messages_api.reply import compose
 from outerloop.dev.messages_api.script import Dice, Script
 from outerloop.dev.messages_api.shapes import CountRequest, first_error
 from outerloop.dev.messages_api.streaming import encode, stream_events
+from outerloop.dev.messages_api.threads import Threads
 from outerloop.dev.messages_api.tokens import count_prompt
 from outerloop.dev.messages_api.validation import MESSAGES_SHAPES, accept, check_headers, parse
 
@@ -45,6 +46,7 @@ class MessagesApi:
         self.url = ""
         self.plan = FaultPlan(faults=[])
         self.cache = PromptCache()
+        self.threads = Threads()
         self._script = script
         self._seed = seed
         self._disobedience = disobedience
@@ -107,7 +109,9 @@ class MessagesApi:
 
     async def _messages(self, request: web.Request) -> web.StreamResponse:
         shape = MESSAGES_SHAPES[request.headers["anthropic-version"]]
-        return await self._said(request, accept(await _json(request), shape, self._models))
+        raw = await _json(request)
+        whole = self.threads.whole(raw, request.headers, _key(request))
+        return await self._said(request, accept(whole, shape, self._models), raw.get("thread"))
 
     async def _of_a_cloud(self, request: web.Request) -> web.StreamResponse:
         front = clouds.front_of(request.path)
@@ -115,7 +119,9 @@ class MessagesApi:
         raw, shape = clouds.as_sent(front, await _json(request), request.match_info["model"])
         return await self._said(request, accept(raw, shape, self._models))
 
-    async def _said(self, request: web.Request, body: dict[str, Any]) -> web.StreamResponse:
+    async def _said(
+        self, request: web.Request, body: dict[str, Any], thread: Any = None
+    ) -> web.StreamResponse:
         """The model's answer to a request that is as it should be, unless a fault is planned."""
         streaming = body.get("stream", False)
         # Faults come after validation, so that a planned one hits a request that would have worked.
@@ -125,6 +131,7 @@ class MessagesApi:
                 raise error
             await asyncio.sleep(fault.seconds)
         message = self._answer(body, _key(request))
+        self.threads.keep(thread, body, message, _key(request))
         if not streaming:
             return web.json_response(message)
         cut = fault.after_events if fault is not None and fault.kind == "cut_stream" else None
