@@ -1,6 +1,7 @@
 """Draft on a real ClickHouse engine: second openings, second looks, reviews. The bus only listens."""
 
 import asyncio
+import json
 import uuid
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime
@@ -362,10 +363,10 @@ WISHES = (
 )
 
 
-async def silent(world: World, count: int) -> None:
+async def silent(world: World, count: int, first: int = 3000) -> None:
     """Failures that do everything and say nothing, each on another order in other words."""
     for number in range(count):
-        order = f"A-{3000 + number}"
+        order = f"A-{first + number}"
         did = (samples.Call("get_order", {"id": order}), samples.Call("cancel", {"id": order}))
         wish, run = WISHES[number % len(WISHES)].format(order), uuid.uuid4().int % 10**8
         exported = samples.run(run, wish, *did, answer="", agent=world.agent)
@@ -403,6 +404,23 @@ async def test_variants_are_held_out_and_none_is_among_what_the_proposer_may_see
     await world.review(record, REVIEW_ACCEPT)
     (binding,) = await world.evals()
     assert (await heldout.entry_of(world.db, binding)).held_out == entry.held_out
+
+
+async def test_a_mode_that_opens_again_has_variants_that_nobody_was_told_of(world: World) -> None:
+    first = await with_variants(world)
+    known = set(first.eval.provenance.source_traces)
+    known |= {held.variant.source_trace for held in (await heldout.entry_of(world.db, first)).held_out}
+    await world.review(first, REVIEW_ACCEPT)
+    (binding,) = await world.evals(State.ACCEPTED)
+    await world.review(binding, REVIEW_RETIRE, "its variants are used up")
+    await silent(world, 6, first=4000)
+    await world.opens("second")
+    (second,) = await world.evals(State.DRAFTED)
+    again = (await heldout.entry_of(world.db, second)).held_out
+    assert len(again) == 2
+    assert not known & {held.variant.source_trace for held in again}
+    asks = [json.dumps(held.variant.input) for held in again]
+    assert all("A-400" in each for each in asks)
 
 
 async def test_an_edited_evals_variants_say_what_it_expects_now(world: World) -> None:

@@ -6,7 +6,7 @@ import pytest
 
 from outerloop.draft.core.measure import Draft, Failing
 from outerloop.draft.core.proof import draft
-from outerloop.draft.core.variants import recorded, renamed, reworded
+from outerloop.draft.core.variants import recast, recorded, reworded
 from outerloop.evals.expect.tools import ToolCalled, ToolNotCalled
 from outerloop.evals.grade import grade
 from outerloop.trace.model import Trace
@@ -21,6 +21,9 @@ WAYS = (
     "cancel my order {} please, it is late",
     "my order {}: please cancel it today",
 )
+
+
+SEED = "eval-1"
 
 
 def order(number: int) -> str:
@@ -129,7 +132,7 @@ def test_a_failure_whose_case_cannot_be_told_is_no_variant() -> None:
 
 def test_with_other_ids_it_is_the_same_failure_in_request_recording_and_expectations() -> None:
     made = drafted([silent(1000)], HEALTHY)
-    found = renamed(made, HEALTHY)
+    found = recast(made, HEALTHY, SEED)
     assert found is not None
     variant, text = found.variant, json.dumps(found.variant.model_dump(mode="json"))
     (wish,) = [part["content"] for part in variant.input["messages"][0]["parts"]]
@@ -140,14 +143,14 @@ def test_with_other_ids_it_is_the_same_failure_in_request_recording_and_expectat
     assert [call.arguments for call in found.cassette.calls] == [{"id": other}, {"id": other}]
     assert json.loads(found.cassette.calls[0].result)["id"] == other
     assert ToolCalled(tool="cancel", arguments={"id": other}) in variant.expect
-    assert renamed(made, HEALTHY) == found
+    assert recast(made, HEALTHY, SEED) == found
 
 
 def test_what_the_recording_does_not_hold_is_not_asked_about_another_id() -> None:
     # A good run cancels, and of that the recording of the failing one says nothing.
     failed = trace(run(1000, asks(1000), looked(1000), answer=""))
     made = drafted([Failing(failed, silent(1000).sign)], HEALTHY)
-    assert renamed(made, HEALTHY) is None
+    assert recast(made, HEALTHY, SEED) is None
 
 
 @pytest.mark.parametrize(

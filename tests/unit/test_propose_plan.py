@@ -5,6 +5,7 @@ from hypothesis import strategies as st
 
 from outerloop.propose.ids import change_id
 from outerloop.propose.plan import (
+    MAX_CONFIRMATIONS,
     MAX_CONFLICTS,
     MAX_UNDONE,
     Abandon,
@@ -110,6 +111,16 @@ def test_an_eval_that_is_reopened_is_tried_again_under_a_new_number_and_with_all
     rejected = [*undone, decided("a", 3, Outcome.REJECTED)]
     assert next_step(["a"], changes, rejected, max_attempts=2) == Propose("a", 4)
     assert next_step(["a"], changes, [*undone, decided("a", 3, Outcome.SHIPPED)]) == Nothing()
+
+
+def test_an_eval_that_is_reopened_again_and_again_is_not_tried_for_ever() -> None:
+    # Each time its attempts are counted anew, and each time its held-out variants are the same.
+    changes = [change("a", n) for n in range(1, MAX_CONFIRMATIONS + 1)]
+    past = [decided("a", n, Outcome.PAST) for n in range(1, MAX_CONFIRMATIONS + 1)]
+    assert next_step(["a"], changes[1:], past[1:]) == Propose("a", MAX_CONFIRMATIONS + 1)
+    abandon = next_step(["a", "b"], changes, past)
+    assert isinstance(abandon, Abandon)
+    assert abandon.reason.startswith("its held-out variants have told what becomes of 50 changes")
 
 
 def test_what_ships_and_does_not_hold_time_after_time_is_a_persons() -> None:

@@ -150,10 +150,10 @@ class Drafter:
     ) -> EvalRecord:
         """The row of a draft whose held-out variants are stored."""
         can_ask, most = self._base.can_ask(opening.agent), self._settings.draft_variants
-        held = await asyncio.to_thread(found.variants, made, (), most, rename=False)
+        held = await asyncio.to_thread(found.variants, made, (), most)
         if can_ask and len(held) < most:
             words = await self._words(opening, made.exemplar.request, most - len(held))
-            held = await asyncio.to_thread(found.variants, made, words, most, rename=True)
+            held = await asyncio.to_thread(found.variants, made, words, most, opening.eval_id)
         record, entry = drafted(
             opening, made, found, held=held, writing=writing, margin=self._settings.draft_margin
         )

@@ -52,7 +52,8 @@ async def edited(
     made = measured(Failing(exemplar, sign), eval_.expect, alike, found.failing, writes=found.writes)
     # Its variants say what the draft expected: others are made for what it expects now.
     can_ask = anew.state is State.PROVING
-    varied = replace(entry, held_out=tuple(found.variants(made, (), settings.draft_variants, rename=can_ask)))
+    held = found.variants(made, (), settings.draft_variants, eval_.id if can_ask else "")
+    varied = replace(entry, held_out=tuple(held))
     proven = replace(
         anew,
         content_sha256=varied.content_sha256,

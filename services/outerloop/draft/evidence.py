@@ -7,13 +7,13 @@ from outerloop.draft.core.linked import Accepted, Caught, catching
 from outerloop.draft.core.measure import Draft, Failing, Undraftable
 from outerloop.draft.core.proof import MUTANTS, draft
 from outerloop.draft.core.recipe import expectations
-from outerloop.draft.core.variants import recorded, renamed, reworded
+from outerloop.draft.core.variants import recast, recorded, reworded
 from outerloop.draft.settings import DraftSettings
 from outerloop.evals.expect.composite import Expectation
 from outerloop.evals.grade import exact
 from outerloop.evals.heldout import HeldOut
 from outerloop.runtime.clickhouse import ClickHouse
-from outerloop.store import evals, spans, verdicts
+from outerloop.store import evals, heldout, spans, verdicts
 from outerloop.store.evals import EvalRecord, State
 from outerloop.trace.acts import writes_of
 from outerloop.trace.model import Trace
@@ -25,6 +25,7 @@ from outerloop.trace.signal import Signal
 GROWN = 1.5
 # Some of each other mode: the most frequent one must not hide the others.
 _OF_EACH = 20
+_ONCE_ACCEPTED = {State.ACCEPTED, State.RETIRED}
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +46,7 @@ class Evidence:
     """What is recorded: failures of the mode, the oldest first, healthy runs, and failures of other modes.
 
     `accepted` are the agent's accepted evals, `refused` what evals of the mode expected that were rejected,
-    and `reasons` why.
+    and `reasons` why. `used` are the traces that evals of the mode, once accepted, held out or showed.
     """
 
     failing: list[Failing]
@@ -54,6 +55,7 @@ class Evidence:
     accepted: list[Accepted] = field(default_factory=list[Accepted])
     refused: list[tuple[Expectation, ...]] = field(default_factory=list[tuple[Expectation, ...]])
     reasons: list[str] = field(default_factory=list[str])
+    used: frozenset[str] = frozenset()
 
     @property
     def writes(self) -> Sequence[str]:
@@ -71,14 +73,15 @@ class Evidence:
         own = expectations(made.exemplar, made.sign, ()).own
         return catching(self.accepted, self.failing, own[0] if own else None) or made
 
-    def variants(self, made: Draft, words: Sequence[str], most: int, *, rename: bool) -> list[HeldOut]:
+    def variants(self, made: Draft, words: Sequence[str], most: int, seed: str = "") -> list[HeldOut]:
         """Up to `most` variants of a draft to hold out; `words` are its request as a model words it.
 
-        What was made, and did not happen, must be shown to happen: only where the base can be run (`rename`).
+        What was made, and did not happen, must be shown to happen: only where the base can be run it is made
+        by a `seed`, the eval's id, so that another eval of the mode gets another one.
         """
-        found = recorded(made, self.failing, self.healthy, most)
+        found = recorded(made, self.failing, self.healthy, most, self.used)
         found += [told for text in words if (told := reworded(made, text)) is not None]
-        if rename and len(found) < most and (other := renamed(made, self.healthy)) is not None:
+        if seed and len(found) < most and (other := recast(made, self.healthy, seed)) is not None:
             found.append(other)
         return found[:most]
 
@@ -117,7 +120,13 @@ async def gather(db: ClickHouse, agent: str, mode_id: str, settings: DraftSettin
         ],
         [r.eval.expect for r in known if r.mode_id == mode_id and r.state is State.REJECTED],
         [one_line(r.reason, 400) for r in known if r.mode_id == mode_id and r.state is State.REJECTED],
+        await _used(db, [r for r in known if r.mode_id == mode_id and r.state in _ONCE_ACCEPTED]),
     )
+
+
+async def _used(db: ClickHouse, before: Sequence[EvalRecord]) -> frozenset[str]:
+    shown = (trace_id for record in before for trace_id in record.eval.provenance.source_traces)
+    return frozenset([*shown, *await heldout.sources(db, [record.eval_id for record in before])])
 
 
 def _first(signs: Sequence[Signal]) -> Signal:

@@ -14,6 +14,9 @@ MAX_CONFLICTS = 20
 # Each of them was in production and did harm, or no good, with proof of the contrary: what the gate measures
 # is not what production needs, and the next change would be proven by the same.
 MAX_UNDONE = 2
+# What became of a change tells its proposer one bit of the eval's held-out variants. After so many they are
+# held out no longer; an eval that is reopened keeps its variants, and its attempts are counted anew.
+MAX_CONFIRMATIONS = 50
 
 
 class Outcome(StrEnum):
@@ -32,6 +35,10 @@ class Outcome(StrEnum):
     PAST = "past"
     # The release branch moved under it: no word on the change, so it does not count as an attempt.
     CONFLICT = "conflict"
+
+
+# Those that were judged: also those before the eval was reopened.
+_TOLD = (Outcome.SHIPPED, Outcome.UNDONE, Outcome.REJECTED, Outcome.FINAL, Outcome.PAST)
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,6 +124,9 @@ def _hopeless(count: Counter[Outcome], max_attempts: int) -> str:
     rejected, failed, conflicts = count[Outcome.REJECTED], count[Outcome.FAILED], count[Outcome.CONFLICT]
     if count[Outcome.UNDONE] >= MAX_UNDONE:
         return f"{count[Outcome.UNDONE]} changes shipped and did not hold; a person should look at them"
+    if (told := sum(count[each] for each in _TOLD)) >= MAX_CONFIRMATIONS:
+        why = f"its held-out variants have told what becomes of {told} changes, and are held out no longer"
+        return f"{why}: retire it, and its mode gets an eval with others when it opens again"
     if count[Outcome.FINAL]:
         why = "the base does not provably fail it, or a person closed its pull request"
         return f"{why}: see the last decision"

@@ -12,7 +12,10 @@ class ProposeSettings(ModelSettings):
 
     propose_model: Annotated[str, Field(description="the model that writes changes")] = "claude-sonnet-5-5"
     propose_attempts: Annotated[
-        int, Field(ge=1, description="attempts that did not ship, after which a mode is parked for a person")
+        int,
+        Field(
+            ge=1, le=50, description="attempts that did not ship, after which a mode is parked for a person"
+        ),
     ] = 8
     propose_candidates: Annotated[
         int,

@@ -1,5 +1,6 @@
 """Table heldout: the held-out variants of evals. Writer: draft. Nothing of propose may read it."""
 
+from collections.abc import Sequence
 from datetime import UTC, datetime
 
 from outerloop.evals.heldout import HeldOut, Variant
@@ -54,3 +55,13 @@ async def entry_of(db: ClickHouse, record: EvalRecord) -> Entry:
             " ClickHouse (tables evals, heldout) were changed or lost; restore them"
         )
     return entry
+
+
+async def sources(db: ClickHouse, eval_ids: Sequence[str]) -> list[str]:
+    """The traces of the recorded failures that these evals hold out, or held out before they were edited."""
+    rows = await db.query(
+        "SELECT variant_yaml FROM heldout FINAL WHERE has({evals:Array(String)}, eval_id)",
+        evals=list(eval_ids),
+    )
+    found = (Variant.from_yaml(row["variant_yaml"], "held-out variant").source_trace for row in rows)
+    return sorted({trace_id for trace_id in found if trace_id})
