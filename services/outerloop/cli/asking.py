@@ -4,10 +4,10 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from outerloop.cli import output
+from outerloop.cli.agents import check_known
 from outerloop.cli.config import common
 from outerloop.cli.publish import now
 from outerloop.runtime.clickhouse import ClickHouse
-from outerloop.runtime.errors import UserError
 from outerloop.store import modes, spans, verdicts
 from outerloop.store.verdicts import Verdict
 
@@ -46,9 +46,7 @@ async def _asked(agent: str, count: int, since: datetime) -> list[dict[str, Any]
 
     db = ClickHouse(common())
     try:
-        known = await verdicts.agents(db)
-        if agent not in known:
-            raise UserError(f"there is no agent {agent!r}; there are: {', '.join(known) or 'none yet'}")
+        check_known(agent, await verdicts.agents(db))
         scores = await verdicts.unlabelled(db, agent, since, max(200, 4 * count))
         traces = await spans.traces(db, list(scores))
         reads = {trace_id: read(trace) for trace_id, trace in traces.items()}

@@ -8,6 +8,7 @@ import typer
 from rich.progress import Progress
 
 from outerloop.cli import output
+from outerloop.cli.agents import check_known
 from outerloop.cli.config import common
 from outerloop.cli.output import AsJson
 from outerloop.cli.publish import now
@@ -111,7 +112,6 @@ async def _compare(
 
 
 def _one(agent: str, known: list[str]) -> str:
-    if agent in known or (not agent and len(known) == 1):
-        return agent or known[0]
-    there = f"there are: {', '.join(known)}" if known else "no trace was judged yet"
-    raise UserError(f"there is no agent {agent}; {there}" if agent else f"name the --agent; {there}")
+    only = agent or (known[0] if len(known) == 1 else "")
+    check_known(only, known)
+    return only

@@ -5,6 +5,7 @@ from typing import Annotated, Any
 import typer
 
 from outerloop.cli import output
+from outerloop.cli.agents import check_known
 from outerloop.cli.config import common
 from outerloop.cli.output import AsJson
 from outerloop.cli.publish import now, person, publish
@@ -70,8 +71,7 @@ async def _known(agent: str, version: str) -> None:
         agents = await verdicts.agents(db)
     finally:
         await db.close()
-    if agent not in agents:
-        raise UserError(f"there is no agent {agent}; there are: {', '.join(agents) or 'none yet'}")
+    check_known(agent, agents)
     if version not in known:
         raise UserError(f"{agent} has no detector {version}; it has: {', '.join(known)}")
 

@@ -8,6 +8,7 @@ import typer
 from rich.progress import Progress
 
 from outerloop.cli import output
+from outerloop.cli.agents import check_known
 from outerloop.cli.config import common
 from outerloop.cli.kafka import connected, producer
 from outerloop.cli.output import AsJson
@@ -20,7 +21,7 @@ from outerloop.runtime.errors import UserError
 from outerloop.runtime.settings import Settings
 from outerloop.runtime.topics import topic_of
 from outerloop.runtime.tracecontext import step
-from outerloop.store import replays
+from outerloop.store import replays, verdicts
 from outerloop.store.replays import Period
 
 _TRACES_A_REQUEST = 50
@@ -73,8 +74,8 @@ async def _replay(
                         await asyncio.sleep(max(0.0, traces / rate - (time.monotonic() - began)))
                         bar.update(task, description=f"{traces} traces")
                     bar.advance(task, replays.WINDOW.total_seconds())
-        if not traces and request.agent not in (known := await replays.agents(db)):
-            raise UserError(f"there is no agent {request.agent}; there are: {', '.join(known) or 'none yet'}")
+        if not traces:
+            check_known(request.agent, await verdicts.agents(db))
     finally:
         await db.close()
     return {"agent": request.agent, "traces": traces, "requests": requests}

@@ -50,9 +50,3 @@ async def traces(db: ClickHouse, agent: str, period: Period, as_of: str) -> Asyn
         yield [trace_id for trace_id in found if trace_id not in before]
         before = set(found)  # a trace may reach into the next part
         since = end
-
-
-async def agents(db: ClickHouse) -> list[str]:
-    """Agents that have verdicts, for a hint when a name is wrong."""
-    rows = await db.query("SELECT DISTINCT agent FROM verdicts ORDER BY agent LIMIT 20")
-    return [row["agent"] for row in rows]
