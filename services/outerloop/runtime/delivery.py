@@ -48,7 +48,7 @@ class Limits:
 
     retries: int = 3
     first_wait: float = 0.2
-    longest_wait: float = 30.0
+    longest_wait: float = 5.0  # so that what waited is taken up soon after an outage
     flood_run: int = 50
     flood_window: int = 1000
     flood_share: float = 0.5
