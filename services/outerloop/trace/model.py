@@ -123,7 +123,7 @@ class Trace:
     def tool_calls(self) -> tuple[ToolCall, ...]:
         """Executed tool calls in order of start."""
         return tuple(
-            ToolCall(s.tool, _object(s.arguments), s.result, s.failed, s.span_id)
+            ToolCall(s.tool, object_of(s.arguments), s.result, s.failed, s.span_id)
             for s in self.spans
             if s.operation == "execute_tool"
         )
@@ -192,7 +192,8 @@ def _of_state(value: Any) -> list[Any]:
     return said
 
 
-def _object(text: str) -> Mapping[str, Any]:
+def object_of(text: str) -> dict[str, Any]:
+    """The object that a JSON text says; {} when it says none that could be written again: it is hostile."""
     value = _json(text)
     return value if isinstance(value, dict) else {}
 

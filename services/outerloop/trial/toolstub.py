@@ -3,12 +3,13 @@
 From the recording where it holds the call; else as the eval's divergence policy says.
 """
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from outerloop.evals.cassette import Player, ToolAnswer
-from outerloop.trace.model import ToolCall
+from outerloop.trace.model import ToolCall, object_of
 from outerloop.trial.livetools import LiveTools
 
 
@@ -26,10 +27,14 @@ class ToolStub:
         Raises:
             TrialNotRunError: when the team's tools are away.
         """
-        answer = self.player.answer(name, arguments)
+        name, given = _text(name), _plain(arguments)
+        if arguments and not given:
+            answer: ToolAnswer | None = ToolAnswer("its arguments are nested too deep", is_error=True)
+        else:
+            answer = self.player.answer(name, given)
         if answer is None:
-            answer = await self._ask(name, arguments)
-        self.reached.append(ToolCall(name, arguments, answer.content, answer.is_error, ""))
+            answer = await self._ask(name, given)
+        self.reached.append(ToolCall(name, given, answer.content, answer.is_error, ""))
         return answer
 
     async def _ask(self, name: str, arguments: Mapping[str, Any]) -> ToolAnswer:
@@ -39,3 +44,15 @@ class ToolStub:
                 is_error=True,
             )
         return await self.live.call(name, arguments)
+
+
+def _plain(arguments: Mapping[str, Any]) -> dict[str, Any]:
+    """The arguments as a trace would say them: an agent is hostile. {} when they are nested too deep."""
+    try:
+        return object_of(json.dumps(arguments))
+    except (ValueError, RecursionError):
+        return {}
+
+
+def _text(text: str) -> str:
+    return text.encode("utf-8", "replace").decode()
