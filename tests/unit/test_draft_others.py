@@ -28,7 +28,7 @@ WISH = "I am Emma Smith. Refund 42.50 for order A-1031 of 2026-05-04, please"
 def ran(wish: str = WISH, order: dict[str, Any] | None = None, answer: str = "Done.") -> Trace:
     order = ORDER if order is None else order
     calls = (
-        Call("get_order", {"order_id": "A-1031"}, json.dumps(order)),
+        Call("get_order", {"order_id": "A-1031", "placed": "2026-05-04"}, json.dumps(order)),
         Call("refund_order", {"order_id": "A-1031", "amount": order.get("total", 42.5)}, "ok"),
     )
     return trace(run(1, wish, *calls, answer=answer))
@@ -133,6 +133,15 @@ def test_a_date_in_doubt_stays(wish: str) -> None:
     assert dates_of(ran(wish, ORDER | {"bad": "2026-05-44"} if "44" in wish else ORDER), "s") == {}
 
 
+def test_a_date_that_a_tool_only_returned_stays() -> None:
+    calls = (Call("get_order", {"order_id": "A-1031"}, json.dumps(ORDER)),)
+    assert dates_of(trace(run(1, WISH, *calls)), "s") == {}
+
+
+def test_a_customer_has_a_name() -> None:
+    assert set(names_of(ran("I am Elif Berg", {"customer": "Elif Berg"}), "s")) == {"Elif", "Berg"}
+
+
 def test_may_is_also_a_verb() -> None:
     assert dates_of(ran("May I have order A-1031 of 2026-05-04? You may mark it"), "s")
 
@@ -159,6 +168,6 @@ def test_a_variant_is_proven_on_the_healthy_run_that_is_rewritten_with_it() -> N
 
 def _calls() -> tuple[Call, ...]:
     return (
-        Call("get_order", {"order_id": "A-1031"}, json.dumps(ORDER)),
+        Call("get_order", {"order_id": "A-1031", "placed": "2026-05-04"}, json.dumps(ORDER)),
         Call("refund_order", {"order_id": "A-1031", "amount": 42.5}, "ok"),
     )

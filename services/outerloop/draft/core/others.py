@@ -30,7 +30,7 @@ _LETTER = re.compile(r"[^\W\d_]")
 _NAMES = re.compile(r"(id|number|no|code|ref|reference)$", re.IGNORECASE)
 _CAMEL = re.compile(r"(?<=[a-z])(?=[A-Z])")
 _PERSON = re.compile(
-    r"(?:first|last|given|family|full|customer|passenger|guest|recipient|contact|patient|member)_name|surname"
+    r"(?:first|last|given|family|full|contact)_name|surname|(?:customer|guest|member|passenger|patient|recipient)(?:_name)?"
 )
 _TELLS_A_PERSON = {"email", "phone", "address", "birthday", "dob", "date_of_birth"}
 _WORD = re.compile(r"[A-Z][a-z]{2,}")
@@ -121,11 +121,15 @@ def amounts_of(trace: Trace, seed: str) -> dict[str, str]:
 
 
 def dates_of(trace: Trace, seed: str) -> dict[str, str]:
-    """All dates, by the same whole weeks later, where the request says one and none is told in words."""
+    """All dates, by the same whole weeks later, where a tool was called with one that the request says.
+
+    Not where a date is told in words; nor of one that a tool only returned: what is too late, say, is so by
+    today's date, which no recording may hold.
+    """
     request, everything = asked(trace), _everything(trace)
     said = set(_ISO.findall(everything))
     told = "\n".join([trace.root.input, *(f"{s.arguments}\n{s.result}" for s in trace.spans)])
-    bound = {d for _, value, _ in _leaves(trace) if isinstance(value, str) for d in _ISO.findall(value)}
+    bound = {day for call in trace.tool_calls for day in _ISO.findall(json.dumps(dict(call.arguments)))}
     if not bound.intersection(_ISO.findall(request)) or _TOLD.search(told):
         return {}
     later = timedelta(weeks=1 + _drawn("weeks", seed) % 4)
