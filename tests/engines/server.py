@@ -6,7 +6,7 @@ import signal
 import socket
 import subprocess
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import pytest
@@ -66,6 +66,15 @@ class Server:
         """SIGKILL: what a power cut does, short of losing the page cache."""
         self._child.kill()
         self._child.wait()
+
+    @contextlib.contextmanager
+    def hanging(self) -> Iterator[None]:
+        """It takes connections and answers nothing, for the length of the block."""
+        self._child.send_signal(signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            self._child.send_signal(signal.SIGCONT)
 
     def cpu_seconds(self) -> float:
         """What it has computed until now, with the processes that it started."""

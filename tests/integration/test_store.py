@@ -5,12 +5,14 @@ import uuid
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import pytest
 import pytest_asyncio
 from clickhouse_connect.driver.exceptions import DatabaseError
 
 import samples
+from engines.embedded import Chdb
 from engines.server import free_port
 from outerloop.contracts.v1.decision_pb2 import DecisionReached
 from outerloop.evals.expect.answer import Answered
@@ -531,6 +533,24 @@ async def test_clickhouse_away_is_an_outage() -> None:
     with pytest.raises(OutageError, match=r"ClickHouse at http://127\.0\.0\.1:\d+ does not answer"):
         await away.query("SELECT 1")
     await away.close()
+
+
+async def test_clickhouse_that_hangs_is_an_outage(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    server = Chdb(tmp_path)
+    server.start()
+    db = ClickHouse(Settings(clickhouse=server.url, clickhouse_database="default"))
+    await db.command("CREATE DATABASE d ENGINE = Atomic")
+    await db.command("CREATE TABLE d.t (n UInt8) ENGINE = MergeTree ORDER BY n")
+    await db.insert("d.t", [{"n": 1}])
+    with monkeypatch.context() as patch, server.hanging():
+        patch.setattr("outerloop.runtime.clickhouse._INSERT_SECONDS", 0.3)
+        for insert in (db.insert("d.t", [{"n": 2}]), db.insert_raw("d.t", b"2\n", "TSV")):
+            with pytest.raises(OutageError, match=r"does not answer .*no insert has ended for 0\.3 s"):
+                await insert
+    await db.insert("d.t", [{"n": 3}])
+    assert (await db.query("SELECT max(n) AS n FROM d.t"))[0]["n"] == 3
+    await db.close()
+    assert server.stop() == 0
 
 
 @pytest.mark.parametrize("code", [159, 202, 209, 210, 241, 242, 243, 252, 279, 394, 439, 999])

@@ -40,6 +40,11 @@ _INSERT = {
 }
 
 
+# A server that hangs, or a network that swallows everything, is away too, and health shall say so. What was
+# inserted all the same is recognised when it comes again.
+_INSERT_SECONDS = 60.0
+
+
 class NotMigratedError(OutageError, UserError):
     """The schema is not there (yet): a service waits for it, and a person is told how to make it."""
 
@@ -89,10 +94,11 @@ class ClickHouse:
         with self._errors():
             # Taken out, and put back when they served: a table that was altered is asked about again.
             types = self._types.pop(key, None)
-            context = await client.create_insert_context(
-                table, columns, column_types=types, data=data, settings=settings
-            )
-            await client.data_insert(context)
+            async with asyncio.timeout(_INSERT_SECONDS):
+                context = await client.create_insert_context(
+                    table, columns, column_types=types, data=data, settings=settings
+                )
+                await client.data_insert(context)
         self._types[key] = context.column_types
 
     async def insert_raw(
@@ -104,7 +110,10 @@ class ClickHouse:
         # Even on one host: to compress and decompress costs less than a socket and the copies around it.
         packed = bytes(cramjam.zstd.compress(data, level=1))
         with self._errors():
-            await client.raw_insert(table, insert_block=packed, settings=said, fmt=form, compression="zstd")
+            async with asyncio.timeout(_INSERT_SECONDS):
+                await client.raw_insert(
+                    table, insert_block=packed, settings=said, fmt=form, compression="zstd"
+                )
 
     async def close(self) -> None:
         """Close the connections."""
@@ -141,7 +150,8 @@ class ClickHouse:
             if code in _BUSY:
                 raise OutageError(f"ClickHouse at {self.url} {_BUSY[code]}: {error}") from error
             if isinstance(error, _AWAY):
+                said = str(error) or f"no insert has ended for {_INSERT_SECONDS:g} s"
                 raise OutageError(
-                    f"ClickHouse at {self.url} does not answer (OUTERLOOP_CLICKHOUSE): {error}"
+                    f"ClickHouse at {self.url} does not answer (OUTERLOOP_CLICKHOUSE): {said}"
                 ) from error
             raise
