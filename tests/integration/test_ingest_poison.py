@@ -188,6 +188,7 @@ ODD: dict[str, tuple[bytes, str]] = {
     "a name that is a number": (field(5, 0, 7) + pair(nested(1, b"a")), "a"),
     "a kind that is too large": (field(6, 0, 1 << 40) + pair(nested(1, b"a")), "a"),
     "too much dropped": (field(10, 0, 1 << 40) + pair(nested(1, b"a")), "a"),
+    "its id twice": (nested(2, (1).to_bytes(8, "big")) + pair(nested(1, b"a")), "a"),
     "a value twice": (
         nested(9, nested(1, b"odd"), nested(2, nested(1, b"a")), nested(2, field(3, 0, 5))),
         "5",

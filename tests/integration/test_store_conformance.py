@@ -287,6 +287,34 @@ def test_an_insert_of_50_mb(client: Client) -> None:
     ]
 
 
+@pytest.mark.parametrize("behind", ["constraint", "view"])
+def test_what_fails_behind_an_insert_fails_the_insert(
+    client: Client, url: str, database: str, behind: str
+) -> None:
+    client.command("CREATE TABLE t (n UInt32) ENGINE = MergeTree ORDER BY n")
+    if behind == "constraint":
+        client.command("ALTER TABLE t ADD CONSTRAINT most CHECK n < 100")
+    client.command("CREATE TABLE landing (n UInt32) ENGINE = Null")
+    client.command("CREATE MATERIALIZED VIEW v TO t AS SELECT n + throwIf(n >= 100) AS n FROM landing")
+    into = "landing" if behind == "view" else "t"
+
+    def insert(number: int) -> str:
+        with clickhouse_connect.get_client(dsn=url, database=database) as one:
+            try:
+                one.raw_insert(into, insert_block=f"{number}\n".encode(), settings=BATCH, fmt="TSV")
+            except DatabaseError as error:
+                return str(error)
+            return ""
+
+    with ThreadPoolExecutor(8) as threads:
+        said = list(threads.map(insert, [*range(100, 140), *range(5)]))
+    code = {"constraint": "Code: 469", "view": "Code: 395"}[behind]
+    assert all(code in each for each in said[:40])
+    stored = {n for (n,) in rows(client, "SELECT n FROM t")}
+    assert stored >= {n for n, each in enumerate(said[40:]) if not each}
+    assert max(stored) < 100
+
+
 def test_a_client_that_goes_away_changes_nothing(client: Client, url: str, database: str) -> None:
     client.command("CREATE TABLE t (n UInt32) ENGINE = MergeTree ORDER BY n")
     parts = urlsplit(url)

@@ -14,6 +14,7 @@ import chdb
 
 from outerloop.dev.clickhouse import native
 from outerloop.dev.clickhouse.statement import MultipleStatementsError, Statement, parse
+from outerloop.dev.clickhouse.swallowed import failures, raise_swallowed
 
 SYNTAX_ERROR, UNKNOWN_SETTING, NOT_IMPLEMENTED, UNKNOWN_EXCEPTION = 62, 115, 48, 1002
 _ERROR = re.compile(r"Code: (?P<code>\d+)\. .*", re.DOTALL)
@@ -138,10 +139,12 @@ class Engine:
 def _execute(connection: Any, statement: Statement, query: Query) -> Answer:
     output_format = statement.output_format or query.default_format
     if statement.input_format is not None:
+        before = failures(connection)
         inserter = connection.send_insert(statement.sql, format=statement.input_format)
         if statement.payload:
             inserter.append(statement.payload)
         written = inserter.finish()
+        raise_swallowed(before, failures(connection))
         return Answer(b"", output_format, _summary(0, 0, written.rows_written, written.bytes_written))
     result = connection.query(statement.sql, query.default_format, params=dict(query.parameters))
     read = (result.storage_rows_read(), result.storage_bytes_read())
