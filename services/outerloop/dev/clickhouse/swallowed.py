@@ -15,6 +15,8 @@ _SQL = (
     "SELECT code, remote, value, query_id = queryID() AS ours, last_error_message AS said"
     " FROM system.errors FORMAT JSONEachRow SETTINGS output_format_json_quote_64bit_integers = 0"
 )
+# Errors of a function, of opening, reading and writing files, memory, space, parts, threads, a constraint.
+_OF_MANY = frozenset({395, 74, 75, 76, 241, 243, 252, 439, 469})
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,13 +40,14 @@ def raise_swallowed(
 ) -> None:
     """Raise what an insert between the two has met.
 
-    Where others had the same error at the same time, only the last is named, and ours may be one of them:
-    then it counts as ours. What was stored all the same is recognised when it comes again.
+    Where others had the same error at the same time, only the last is named, and ours may be one of them.
+    With what strikes many at once it counts as ours: what was stored all the same is recognised when it comes
+    again.
 
     Raises:
         ChdbError: as the engine would have said it.
     """
     for key, failure in after.items():
         times = failure.count - (before[key].count if key in before else 0)
-        if times and (failure.ours or times > 1):
+        if times and (failure.ours or (times > 1 and key[0] in _OF_MANY)):
             raise chdb.ChdbError(f"Code: {key[0]}. DB::Exception: {failure.said}")
