@@ -322,6 +322,18 @@ FIXTURES = {
             "reasoning_tokens": 2,
         },
     ),
+    "langfuse tool": Fixture(
+        {
+            "langfuse.observation.type": "tool",
+            "langfuse.observation.input": '{"id": 1}',
+            "langfuse.observation.output": "ok",
+        },
+        {"operation": "execute_tool", "tool": "x", "arguments": '{"id": 1}', "result": "ok"},
+    ),
+    "laminar tool": Fixture(
+        {"lmnr.span.type": "TOOL", "lmnr.span.input": "{}", "lmnr.span.output": "ok"},
+        {"operation": "execute_tool", "tool": "x", "arguments": "{}", "result": "ok"},
+    ),
     "numbers that are none": Fixture(
         {
             "gen_ai.usage.input_tokens": "9" * 5000,

@@ -19,6 +19,7 @@ from outerloop.trace.dialects import (
     INDEXED,
     KIND_NAMES,
     KINDS,
+    NAMED_AS_TOOL,
     NUMBER,
     PLAIN_INPUT,
     PLAIN_OUTPUT,
@@ -89,11 +90,12 @@ def _default(field: str) -> str:
         return f"toUInt64OrZero({_looking_like(_first(COUNTS[field], number=True), COUNT)})"
     if field in COSTS:
         return f"toFloat64OrZero({_looking_like(_first(COSTS[field], number=True), COST)})"
+    named = f"if({_first(NAMED_AS_TOOL)} != '', SpanName, '')"
     otherwise = {
         "operation": f"transform(lower({_first(KIND_NAMES)}), {_array(KINDS)}, {_array(KINDS.values())}, '')",
         "agent": "if(Operation = 'invoke_agent', ResourceAttributes['service.name'], '')",
         "agent_version": "ResourceAttributes['service.version']",
-        "tool": f"if(Operation = 'execute_tool', {_first(TOOL_ENTITY)}, '')",
+        "tool": f"if(Operation = 'execute_tool', {_first(TOOL_ENTITY, named)}, '')",
         "error_type": f"if({_value(ERROR_LEVEL)} = {_text(ERROR)}, {_text(ERROR)}, '')",
     }
     return _first(FIELDS[field], otherwise.get(field, "''"))

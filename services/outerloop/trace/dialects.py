@@ -108,6 +108,8 @@ PLAIN_INPUT = ("input.value", "langfuse.observation.input", "lmnr.span.input", "
 PLAIN_OUTPUT = ("output.value", "langfuse.observation.output", "lmnr.span.output", "traceloop.entity.output")
 # What is the name of the tool only where the span is one of a tool.
 TOOL_ENTITY = ("traceloop.entity.name",)
+# Where these say what kind of span it is, and nothing names the tool, the span has the tool's name.
+NAMED_AS_TOOL = ("langfuse.observation.type", "lmnr.span.type")
 # What some instrumentations of OpenInference write the arguments into, and others (OpenAI Agents) the schema.
 TOOL_PARAMETERS = ("tool.parameters",)
 # What a tool said as content blocks, of which the texts count (the anthropic SDK's own spans).

@@ -239,5 +239,5 @@ def _span(span: trace_pb2.Span, resource: dict[str, str], scope: str, scope_vers
         attributes=attributes,
         resource=resource,
         events=tuple(Event(e.time_unix_nano, e.name, attributes_of(e.attributes)) for e in span.events),
-        **understand(attributes, resource),  # type: ignore[arg-type]  # the table's keys are Span's fields
+        **understand(attributes, resource, span.name),  # type: ignore[arg-type]  # the table's keys are Span's fields
     )

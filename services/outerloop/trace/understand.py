@@ -19,6 +19,7 @@ from outerloop.trace.dialects import (
     INDEXED,
     KIND_NAMES,
     KINDS,
+    NAMED_AS_TOOL,
     NUMBER,
     PLAIN_INPUT,
     PLAIN_OUTPUT,
@@ -41,8 +42,10 @@ class _Number(str):
     __slots__ = ()
 
 
-def understand(attributes: Mapping[str, str], resource: Mapping[str, str]) -> dict[str, str | int | float]:
-    """The fields of Span that `attributes` speak of; a field that nothing says is left out."""
+def understand(
+    attributes: Mapping[str, str], resource: Mapping[str, str], name: str = ""
+) -> dict[str, str | int | float]:
+    """The fields of Span that the attributes of span `name` speak of; one that nothing says is left out."""
     fields: dict[str, str | int | float] = {}
     for field, names in FIELDS.items():
         if value := _first(attributes, names):
@@ -55,7 +58,7 @@ def understand(attributes: Mapping[str, str], resource: Mapping[str, str]) -> di
             fields[field] = float(value)
     kind = _first(attributes, KIND_NAMES).encode().lower().decode()
     operation = fields.setdefault("operation", KINDS.get(kind, ""))
-    _messages(fields, str(operation), attributes)
+    _messages(fields, str(operation), attributes, name)
     if attributes.get(ERROR_LEVEL) == ERROR:
         fields.setdefault("error_type", ERROR)
     if version := resource.get("service.version"):
@@ -65,7 +68,9 @@ def understand(attributes: Mapping[str, str], resource: Mapping[str, str]) -> di
     return fields
 
 
-def _messages(fields: dict[str, str | int | float], operation: str, attributes: Mapping[str, str]) -> None:
+def _messages(
+    fields: dict[str, str | int | float], operation: str, attributes: Mapping[str, str], name: str
+) -> None:
     for field, dialects in INDEXED.items():
         for dialect in dialects:
             if field not in fields and (messages := _nested(attributes, dialect)):
@@ -73,7 +78,7 @@ def _messages(fields: dict[str, str | int | float], operation: str, attributes: 
     plain = {"input": _first(attributes, PLAIN_INPUT), "output": _first(attributes, PLAIN_OUTPUT)}
     if operation == "execute_tool":
         plain = {
-            "tool": _first(attributes, TOOL_ENTITY),
+            "tool": _first(attributes, TOOL_ENTITY) or (name if _first(attributes, NAMED_AS_TOOL) else ""),
             "arguments": plain["input"] or _first(attributes, TOOL_PARAMETERS),
             "result": _tool_said(attributes) or plain["output"],
         }
