@@ -190,7 +190,11 @@ async def test_failures_become_a_mode_at_the_threshold_and_the_mode_an_eval(loop
     assert await loop.verdicts(agent) == {
         samples.trace_id(number): number in bad for number in (good, other, *bad[:2])
     }
-    assert (REGISTRY.get_sample_value("outerloop_verdict_seconds_count") or 0) >= 4
+
+    async def counted() -> bool:  # which is after they are stored
+        return (REGISTRY.get_sample_value("outerloop_verdict_seconds_count") or 0) >= 4
+
+    await eventually(counted)
     title = "get_order fails: invalid order id …"
     await eventually(lambda: loop.modes(agent))
     assert await loop.modes(agent) == [("emerging", 2, title)]

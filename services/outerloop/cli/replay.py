@@ -66,14 +66,14 @@ async def _replay(
         with Progress(console=console, transient=True, disable=not console.is_terminal) as bar:
             task = bar.add_task("asking", total=(period.end - period.begin).total_seconds())
             async with connected(settings, producer(settings)) as kafka:
-                async for found in replays.traces(db, request.agent, period, as_of):
+                async for end, found in replays.traces(db, request.agent, period, as_of):
                     for start in range(0, len(found), _TRACES_A_REQUEST):
                         part = found[start : start + _TRACES_A_REQUEST]
                         await _send(kafka, request, part)
                         traces, requests = traces + len(part), requests + 1
                         await asyncio.sleep(max(0.0, traces / rate - (time.monotonic() - began)))
                         bar.update(task, description=f"{traces} traces")
-                    bar.advance(task, replays.WINDOW.total_seconds())
+                    bar.update(task, completed=(end - period.begin).total_seconds())
         if not traces:
             check_known(request.agent, await verdicts.agents(db))
     finally:

@@ -2,7 +2,7 @@
 
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 
 from outerloop.runtime.clickhouse import ClickHouse
 
@@ -28,6 +28,13 @@ ORDER BY began, TraceId
 """
 
 
+# Times of the length of WINDOW with anything in them: a period may be of years that are empty.
+_BUSY = """
+SELECT DISTINCT intDiv(toUnixTimestamp64Second(Timestamp), {step:UInt32}) * {step:UInt32} AS at
+FROM otel_traces WHERE Timestamp >= {since:DateTime64(9, 'UTC')} AND Timestamp < {until:DateTime64(9, 'UTC')} ORDER BY at
+"""
+
+
 @dataclass(frozen=True, slots=True)
 class Period:
     """A time, from its beginning to just before its end."""
@@ -36,17 +43,20 @@ class Period:
     end: datetime
 
 
-async def traces(db: ClickHouse, agent: str, period: Period, as_of: str) -> AsyncIterator[list[str]]:
+async def traces(
+    db: ClickHouse, agent: str, period: Period, as_of: str
+) -> AsyncIterator[tuple[datetime, list[str]]]:
     """Ids of the agent's traces with spans in that time, a part of the time after the other; each id once.
 
-    Of these only the ones whose verdict is not by the detector `as_of`, if that is given.
+    Of these only the ones whose verdict is not by the detector `as_of`, if that is given. Each part comes
+    with its end.
     """
     before: set[str] = set()
-    since = period.begin
-    while since < period.end:
-        end = min(since + WINDOW, period.end)
+    step = int(WINDOW.total_seconds())
+    for row in await db.query(_BUSY, since=period.begin, until=period.end, step=step):
+        at = datetime.fromtimestamp(row["at"], UTC)
+        since, end = max(at, period.begin), min(at + WINDOW, period.end)
         rows = await db.query(_TRACES, agent=agent, since=since, until=end, as_of=as_of)
         found = [row["trace_id"] for row in rows]
-        yield [trace_id for trace_id in found if trace_id not in before]
+        yield end, [trace_id for trace_id in found if trace_id not in before]
         before = set(found)  # a trace may reach into the next part
-        since = end
