@@ -31,7 +31,8 @@ ORDER BY began, TraceId
 # Times of the length of WINDOW with anything in them: a period may be of years that are empty.
 _BUSY = """
 SELECT DISTINCT intDiv(toUnixTimestamp64Second(Timestamp), {step:UInt32}) * {step:UInt32} AS at
-FROM otel_traces WHERE Timestamp >= {since:DateTime64(9, 'UTC')} AND Timestamp < {until:DateTime64(9, 'UTC')} ORDER BY at
+FROM otel_traces
+WHERE Timestamp >= {since:DateTime64(9, 'UTC')} AND Timestamp < {until:DateTime64(9, 'UTC')} ORDER BY at
 """
 
 
