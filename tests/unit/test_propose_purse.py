@@ -1,6 +1,14 @@
 """A purse: no call that could pass what is left, and each on record before it is made."""
 
+from outerloop.propose.budget import share
 from outerloop.propose.purse import Purse
+
+
+def test_an_attempts_money_is_for_its_candidates_and_for_the_runs_that_choose_one() -> None:
+    assert share(2.0, going=1, candidates=1) == 2.0  # begun, or gone on with
+    assert share(2.0, going=3, candidates=3) == 0.5
+    assert share(2.0, going=1, candidates=3) == 1.0  # two of them have ended
+    assert share(2.0, going=0, candidates=3) == 2.0  # the runs alone are left
 
 
 async def test_no_call_is_made_that_could_pass_what_is_left() -> None:

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from outerloop.contracts.v1.decision_pb2 import OBSTACLE_CONFLICT, VERDICT_SHIP, DecisionReached
 from outerloop.propose import choosing, context, ids, prompts, strategies
-from outerloop.propose.budget import Budget, Caps
+from outerloop.propose.budget import Budget, Caps, share
 from outerloop.propose.candidate import Candidate, Ground, Hindrance
 from outerloop.propose.evidence import gather
 from outerloop.propose.memory import Memory, Taken
@@ -151,10 +151,10 @@ class Attempts:
         """Have the candidates that are open end, side by side, and choose."""
         screening = going.get(_SCREENING)
         open_ = {n: taken for n, taken in going.items() if n != _SCREENING}
-        # Of several candidates, runs choose one: they cost too.
-        share = ground.allowed.today / (len(open_) + 1 if len(drawn) + len(going) > 1 else 1)
+        candidates = {*drawn, *going} - {_SCREENING}
+        each_usd = share(ground.allowed.today, going=len(open_), candidates=len(candidates))
         work = [
-            Candidate(ground, taken, scratch / f"tree{n}", taken.past.usd + share).run()
+            Candidate(ground, taken, scratch / f"tree{n}", taken.past.usd + each_usd).run()
             for n, taken in open_.items()
         ]
         # Of the others, none is left alone when one raises: what they did until then is paid for.

@@ -41,6 +41,14 @@ class Caps:
     day: float
 
 
+def share(today: float, *, going: int, candidates: int) -> float:
+    """What each candidate that is `going` may still cost of what is left for `today`.
+
+    Where there are several, the runs that choose one of them have a part too.
+    """
+    return today / (going + 1) if candidates > 1 else today
+
+
 class Budget:
     """The budgets of all agents, within `caps`."""
 
