@@ -9,6 +9,7 @@ import pytest
 from engines.repositories import agent_repository
 from integration.test_propose_app import CHANGE, DONE, GIVE_UP, LOOK, TALK, Desk, Turn, agent_name, use
 from integration.test_propose_app import desk as desk  # noqa: PLC0414 - the fixture
+from outerloop.cli.sessions import _shown
 from outerloop.dev.messages_api import Dice, Fault, Reply, serving
 from outerloop.evals.expect.answer import AnswerContains
 from outerloop.evals.model import Cassette, content_sha256
@@ -153,6 +154,10 @@ async def test_a_setting_is_found_without_any_model(desk: Desk, tmp_path: Path) 
     assert "turns of settings.yaml = 5: tests" in rows[0].content
     assert "turns of settings.yaml = 5: run 1" in rows[1].content
     assert ["effort" in row.content for row in rows] == [False] * 2 + [True] * 4
+    # `outerloop sessions show` tells what was tried, and what was seen.
+    shown = _shown(rows[1])
+    assert "turns of settings.yaml = 5: run 1\n  → {" in shown
+    assert '"passed": false' in shown
 
 
 async def test_a_knob_that_is_not_there_is_said_and_costs_nothing(desk: Desk, tmp_path: Path) -> None:

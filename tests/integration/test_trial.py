@@ -19,7 +19,7 @@ from outerloop.evals.expect.behaviour import NoErrorStatus
 from outerloop.evals.expect.tools import ToolCalled
 from outerloop.evals.model import Cassette, Divergence, Eval, Provenance, RecordedCall
 from outerloop.runtime.agentfile import AgentFile, Tools
-from outerloop.runtime.errors import TrialNotRunError
+from outerloop.runtime.errors import OutageError, TrialNotRunError
 from outerloop.trial.checks import run_checks
 from outerloop.trial.isolation import Bubblewrap, Unconfined
 from outerloop.trial.run import Trial, TrialSpec, model_session, run_trial
@@ -327,6 +327,18 @@ async def test_calls_are_paid_for_one_by_one_and_none_is_made_without_money(
         await said(replace(spec, payer=purse), sandbox, ["model", {"times": 4}])
     assert purse.told == [(10, 3), (10, 3)]
     assert len(upstream.keys) == 2
+
+
+async def test_whoever_pays_being_away_is_no_trial(
+    spec: TrialSpec, sandbox: Sandbox, upstream: Upstream
+) -> None:
+    class Away(Purse):
+        async def begin(self, body: bytes) -> float | None:
+            raise OutageError("ClickHouse does not answer")
+
+    with pytest.raises(TrialNotRunError, match="ClickHouse does not answer"):
+        await said(replace(spec, payer=Away(9)), sandbox, ["model", {}])
+    assert upstream.keys == []
 
 
 @pytest.mark.parametrize(

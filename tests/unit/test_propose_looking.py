@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import pytest
 
-from outerloop.propose.looking import Looking, StoppedError
+from outerloop.propose.looking import MOST_VAIN, Looking, StoppedError
 from outerloop.propose.purse import Purse
 from outerloop.propose.record import Ended, Past, Step
 from outerloop.propose.tools import CheckRun, EvalRun
@@ -113,11 +113,19 @@ async def test_no_look_passes_what_all_may_cost_and_one_without_money_speaks_aga
     assert sorted(number for number, _ in room.rows) == [1, 2, 3, 4]
 
 
-async def test_a_run_that_did_not_happen_is_told_apart() -> None:
+async def test_a_run_that_did_not_happen_is_waited_for_and_not_for_ever() -> None:
     room = Room()
+    looking = room.looking()
+    await looking.run("a", 1, room.run)
     room.ends = TrialNotRunError("the model is away")
-    sight = await room.looking().run("a", 1, room.run)
+    for _ in range(MOST_VAIN):
+        looking = room.looking(usd=1000.0)
+        with pytest.raises(OutageError, match="a: it could not be run: the model is away"):
+            await looking.run("a", 2, room.run)
+    sight = await looking.run("a", 2, room.run)
     assert (sight.passed, sight.ran, sight.said) == (False, False, "it could not be run: the model is away")
+    assert await room.looking(usd=1000.0).run("a", 2, room.run) == sight
+    assert len(room.made) == 1 + MOST_VAIN + 1
 
 
 async def test_what_an_earlier_release_has_seen_is_seen_anew() -> None:

@@ -28,7 +28,6 @@ from outerloop.propose.tools import CheckRun, EvalRun, Toolbox
 from outerloop.propose.trying import Trying
 from outerloop.propose.workspace import Workspace
 from outerloop.runtime.agentfile import AgentFile
-from outerloop.runtime.errors import TrialNotRunError
 from outerloop.runtime.git import Repository
 from outerloop.runtime.prices import Price
 from outerloop.store.evals import EvalRecord
@@ -63,17 +62,14 @@ class Ground:
     memory: Memory
 
     async def tests(self, tree: Path) -> CheckRun:
-        """The agent's own tests on a tree."""
-        try:
-            checks = await run_checks(
-                tree,
-                self.terms,
-                environment=environment_of(self.settings),
-                sandbox=self.sandbox,
-                limits=check_limits_of(self.settings),
-            )
-        except TrialNotRunError as error:
-            return CheckRun(passed=False, output=f"the tests could not be run: {error}")
+        """The agent's own tests on a tree; raises TrialNotRunError when they did not happen."""
+        checks = await run_checks(
+            tree,
+            self.terms,
+            environment=environment_of(self.settings),
+            sandbox=self.sandbox,
+            limits=check_limits_of(self.settings),
+        )
         return CheckRun(checks.ok, checks.output)
 
     async def trial(self, tree: Path, purse: Purse) -> EvalRun:

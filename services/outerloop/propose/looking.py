@@ -11,9 +11,11 @@ from dataclasses import asdict, dataclass, replace
 from outerloop.propose.purse import Purse
 from outerloop.propose.record import Ended, Past, Step
 from outerloop.propose.tools import CheckRun, RunEval
-from outerloop.runtime.errors import TrialNotRunError
+from outerloop.runtime.errors import OutageError, TrialNotRunError
 
 RUNS = 3
+# How often one may not happen in a session before that counts: ten minutes, as outages are waited for.
+MOST_VAIN = 20
 _SAID = 600
 _UNPAID = "there was no money left for all of it"
 
@@ -63,7 +65,9 @@ class Looking:
         self._hindrance = hindrance
         self._steps = len(past.steps)
         seen = [_sight(step) for step in past.steps]
-        self._known = {(each.what, each.number): each for each in seen if each}
+        self._vain = sum(each is not None and not each.ran for each in seen)
+        counts = self._vain > MOST_VAIN
+        self._known = {(each.what, each.number): each for each in seen if each and (each.ran or counts)}
 
     @property
     def sights(self) -> int:
@@ -75,6 +79,7 @@ class Looking:
 
         Raises:
             StoppedError: it is not gone on with.
+            OutageError: it did not happen, which says nothing of the agent; it is looked at again later.
         """
 
         async def act(_: Purse) -> tuple[bool, str]:
@@ -114,6 +119,9 @@ class Looking:
             await self._on_step(_step(step, sight, _UNPAID, purse.usd))
             raise StoppedError(Ended.BUDGET, f"${self.usd:.2f} of ${self._most:.2f} are spent")
         await self._on_step(_step(step, sight, json.dumps(asdict(sight), ensure_ascii=False), purse.usd))
+        self._vain += not sight.ran
+        if not sight.ran and self._vain <= MOST_VAIN:
+            raise OutageError(f"{what}: {sight.said}")
         self._known[what, number] = sight
         return sight
 

@@ -22,6 +22,7 @@ from typing import Protocol
 import aiohttp
 from aiohttp import web
 
+from outerloop.runtime.errors import OutageError
 from outerloop.trial.usage import Usage
 
 PATHS = frozenset({"v1/messages", "v1/messages/count_tokens", "v1/chat/completions"})
@@ -95,11 +96,15 @@ class ModelProxy:
         self.calls += 1
         body = _with_model(await request.read(), self.substitute)
         payer = None if request.match_info["path"] in FREE else self.payer
-        most = await payer.begin(body) if payer else 0.0
+        digest = hashlib.sha256(body).hexdigest()
+        try:
+            most = await payer.begin(body) if payer else 0.0
+        except OutageError as error:  # whoever pays is away: that is nothing of the agent's
+            self._out(digest, str(error))
+            return _error(HTTPStatus.BAD_GATEWAY, "api_error", "the call cannot be paid for now")
         if most is None:
             self.unpaid += 1
             return _error(HTTPStatus.FORBIDDEN, "permission_error", "this run may cost no more")
-        digest = hashlib.sha256(body).hexdigest()
         started = time.monotonic()
         told: list[Usage] = []
         try:
