@@ -66,7 +66,7 @@ class Workers:
         ends = await self.reader.end_offsets(parts)
         return any(ends[part] > done[part] for part in parts)
 
-    async def eventually(self, ask: Callable[[], Awaitable[T]], seconds: float = 30) -> T:
+    async def eventually(self, ask: Callable[[], Awaitable[T]], seconds: float = 60) -> T:
         async with asyncio.timeout(seconds):
             while not (answer := await ask()):  # noqa: ASYNC110 - it happens in services, broker and engine
                 await asyncio.sleep(0.05)

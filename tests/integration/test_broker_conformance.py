@@ -118,7 +118,7 @@ async def test_topics_are_created_once_described_and_deleted(admin: AIOKafkaAdmi
     assert len(found["partitions"]) == 3
     assert await create(admin, NewTopic(name, 3, 1)) == TopicAlreadyExistsError.errno
     await admin.delete_topics([name])
-    async with asyncio.timeout(10):  # Kafka answers before the metadata has caught up
+    async with asyncio.timeout(60):  # Kafka answers before the metadata has caught up
         while name in await admin.list_topics():  # noqa: ASYNC110 - it happens in the broker
             await asyncio.sleep(0.05)
 
@@ -312,7 +312,7 @@ async def test_a_compacted_topic_keeps_the_last_of_each_key(
     topic = await new_topic(admin, 1, cleanup_policy="compact", **soon)
     for number in range(20):
         await producer.send_and_wait(topic, str(number).encode(), key=b"mode-1")
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(15):
         while True:  # what is in the segment being written is never compacted away, so write on
             await producer.send_and_wait(topic, b"", key=b"other")
             mode = [record.value for record in await read_all(broker, topic) if record.key == b"mode-1"]

@@ -36,7 +36,7 @@ def topic(case: str) -> str:
     return f"outerloop.bus{RUN}.{case}"
 
 
-async def until(holds: Callable[[], bool], seconds: float = 20) -> None:
+async def until(holds: Callable[[], bool], seconds: float = 60) -> None:
     async with asyncio.timeout(seconds):
         while not holds():  # noqa: ASYNC110 - it happens in the broker
             await asyncio.sleep(0.02)
@@ -206,7 +206,7 @@ async def test_poison_with_nothing_after_it_is_dead_lettered_too(
 
     desk.does[topic("alone")] = refuse
     await bus.send(topic("alone"), b"bad", None, {})
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         while not await letters(settings, "alone"):  # noqa: ASYNC110 - it happens in the broker
             await asyncio.sleep(0.05)
     assert await kafka.backlog(settings, f"outerloop-{GROUP}", [topic("alone")]) == {topic("alone"): 0}
@@ -221,7 +221,7 @@ async def test_a_letter_that_is_too_large_loses_the_tail_of_its_value(
     desk.does[topic("huge")] = refuse
     value = bytes(range(256)) * (MAX_RECORD_BYTES // 256 - 4)  # with headers of its own it would not fit
     await bus.send(topic("huge"), value, None, {})
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         while not (found := await letters(settings, "huge")):  # noqa: ASYNC110 - as above
             await asyncio.sleep(0.1)
     assert found[0].value == value[: len(value) // 2]

@@ -139,7 +139,7 @@ def delivery(message: Message) -> Delivery:
     return Delivery("t", 0, 0, key_of(message), message.SerializeToString())
 
 
-async def until(holds: Callable[[], object], seconds: float = 20) -> None:
+async def until(holds: Callable[[], object], seconds: float = 60) -> None:
     async with asyncio.timeout(seconds):
         while not holds():  # noqa: ASYNC110 - it happens in another process
             await asyncio.sleep(0.02)

@@ -515,7 +515,7 @@ async def test_what_is_no_file_holds_nobody_up(room: Room) -> None:
         os.chdir(room.tree)  # a socket's path has 108 bytes at most
         listening.bind("prompts/socket")
     policy(room, "Be exact.")
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         assert await room.objections() == ""
         patch = await room.screening.repository.patch_from(room.screening.base, room.tree)
     assert "pipe" not in patch

@@ -218,7 +218,7 @@ class Desk:
         return [event for event in events if event.agent == agent]
 
 
-async def until(ask: Callable[[], Awaitable[object]], seconds: float = 20) -> None:
+async def until(ask: Callable[[], Awaitable[object]], seconds: float = 60) -> None:
     async with asyncio.timeout(seconds):
         while not await ask():  # noqa: ASYNC110 - it happens in broker and engine
             await asyncio.sleep(0.05)

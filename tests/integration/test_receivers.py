@@ -108,7 +108,7 @@ class Receivers:
         return [span for r in requests for span in spans_in(r) if span.trace_id in wanted]
 
 
-async def eventually(ask: Callable[[], Awaitable[bool]], seconds: float = 20) -> None:
+async def eventually(ask: Callable[[], Awaitable[bool]], seconds: float = 60) -> None:
     async with asyncio.timeout(seconds):
         while not await ask():  # noqa: ASYNC110 - it happens in the broker
             await asyncio.sleep(0.1)

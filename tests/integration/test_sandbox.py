@@ -82,7 +82,7 @@ def names(directory: Path) -> list[str]:
 
 
 async def until(condition: Callable[[], bool]) -> None:
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         while not condition():  # noqa: ASYNC110 - other processes do it, and they set no event of ours
             await asyncio.sleep(0.02)
 

@@ -96,7 +96,7 @@ class Loop:
         return await kafka.records(self.settings, dead_letter_topic(topic, group))
 
 
-async def eventually(ask: Callable[[], Awaitable[T]], seconds: float = 25) -> T:
+async def eventually(ask: Callable[[], Awaitable[T]], seconds: float = 60) -> T:
     async with asyncio.timeout(seconds):
         while not (answer := await ask()):  # noqa: ASYNC110 - it happens in services, broker and engine
             await asyncio.sleep(0.05)

@@ -41,7 +41,7 @@ def alive(pid: int) -> bool:
 
 
 async def until(holds: Callable[[], bool]) -> None:
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         while not holds():  # noqa: ASYNC110 - what is awaited happens in other processes
             await asyncio.sleep(0.02)
 
