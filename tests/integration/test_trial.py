@@ -410,7 +410,7 @@ async def test_time_after_the_model_answered_is_the_agents(spec: TrialSpec, sand
 
 
 async def test_a_model_that_only_says_that_it_is_there_is_away(spec: TrialSpec, sandbox: Sandbox) -> None:
-    spec = replace(spec, limits=Limits(seconds=0.5), eval=wanted(["model", {"ask": "ping"}]))
+    spec = replace(spec, limits=Limits(seconds=2), eval=wanted(["model", {"ask": "ping"}]))
     with pytest.raises(TrialNotRunError, match="the model's answer broke off"):
         await run_trial(spec, sandbox)
 
