@@ -323,7 +323,7 @@ def test_the_commands_show_what_was_sent(shell: Shell, tmp_path: Path) -> None:
     assert sentence == f"eval {row['eval'][:8]} is drafted: only an accepted eval can be retired"
     text = tmp_path / "eval.yaml"
     edit = ("evals", "edit", row["eval"], "--reason", "so", "--file", text)
-    assert "it cannot be read" in shell.refused(*edit)[1]
+    assert "cannot be read" in shell.refused(*edit)[1]
     text.write_text("id: [")
     assert "is not YAML" in shell.refused(*edit)[1]
     text.write_text("id: x\n")

@@ -167,7 +167,7 @@ def test_of_evals_that_say_as_much_the_one_that_more_healthy_runs_prove() -> Non
     refund = "I want a refund for this broken lamp A-1, as you had promised"
     few = [bad(n, ERROR, asked=refund) for n in (1, 2)]
     few_good = [good(n, ORDER, CANCELLED, asked=refund) for n in range(50, 53)]
-    many = [bad(n, ERROR) for n in (3, 4)]
+    many = [bad(n, ERROR) for n in range(3, 7)]
     made = draft([*few, *many], [*few_good, *(good(n, ORDER, CANCELLED) for n in range(100, 108))])
     assert isinstance(made, Draft)
     assert made.exemplar == many[0].trace
@@ -224,6 +224,14 @@ def test_the_exemplar_is_of_the_kind_of_request_that_fails_most_often() -> None:
     assert isinstance(made, Draft)
     assert made.exemplar == cause[0].trace
     assert made.failing == 3
+
+
+def test_what_hardly_ever_fails_is_no_exemplar_however_much_its_eval_says() -> None:
+    silent = bad(1, ORDER, CANCELLED, answer="")  # one of three
+    always = [bad(n, answer="", asked="Do you ship this to Lisbon?") for n in (2, 3)]
+    made = draft([silent, *always], [*HEALTHY[:2], *(good(n, asked="Are you open?") for n in range(50, 60))])
+    assert isinstance(made, Draft)
+    assert made.exemplar == always[0].trace
 
 
 def test_among_equals_the_one_that_says_most_then_the_oldest() -> None:

@@ -13,8 +13,9 @@ from outerloop.evals.grade import grade
 from outerloop.trace.model import Trace
 from outerloop.trace.neighbours import MOST, Crowd
 
-# A kind of request that fails this much less often than another of the same mode may fail by chance only.
-CHANCE = 1 / 3
+# A kind of request that fails no more than this often, of another's of the same mode, may fail by chance only:
+# among few runs on it one failure is already a half, and then the base could not be shown to fail.
+CHANCE = 1 / 2
 # Failures on so many fewer alike requests than another are no typical ones of their mode.
 TYPICAL = 1 / 2
 # An eval that fails fewer of the runs that are broken on purpose hardly looks. It is no larger share, as an
@@ -79,10 +80,11 @@ def draft(
 
     `others` are the agent's failures of other modes, `refused` what evals expected that a person rejected:
     the same is not drafted again, whatever the case. The exemplar is a typical failure: one with many
-    failures on requests like its own. Of those it is the one whose eval says most, so that a change which
+    failures on requests like its own. Those are preferred whose eval says most, so that a change which
     merely avoids the failure does not pass; then the most typical, then the oldest. Failures on requests
-    that mostly go well are left out: they may have been chance. An eval must fail the share `mutants` of the
-    healthy runs that were broken on purpose: of a few, the first that does is taken.
+    that mostly go well are left out: they may have been chance. Of a few it is the one whose eval is worth
+    most, by how it does on healthy runs and on those that were broken on purpose, of which it must fail the
+    share `mutants`.
     """
     recorded = _Recorded(failing, healthy, others)
     said_no = {_gist(expect) for expect in refused}
@@ -92,7 +94,7 @@ def draft(
         reasons = dict.fromkeys(made.reason for made in tried if isinstance(made, Undraftable))
         return Undraftable("; ".join(reasons) or "the mode has no stored trace")
     usual = CHANCE * max(p.often for p in proven)
-    often = [p for p in proven if p.often >= usual]
+    often = [p for p in proven if p.often > usual]
     typical = TYPICAL * max(p.bad for p in often)
     best = sorted((p for p in often if p.bad >= typical), key=lambda p: (-len(p.expect), -p.bad))
     by_request = {p.candidate.trace.request: p for p in reversed(best)}
