@@ -169,7 +169,10 @@ def test_the_command_line_renews_in_a_persons_name(tmp_path, monkeypatch):
         (lambda lines: [*lines, lines[-1]], ":4: does not follow the line before"),
         (lambda lines: [*lines[:2], lines[2].replace('"index":3', '"index":1')], ":3: the ledger is broken"),
         (lambda lines: [*lines[:2], lines[2][:40]], ":3: the document: Invalid JSON"),
-        (lambda lines: [*lines[:2], lines[2].replace('"term":0', '"term":0,"x":1')], ":3: reserved.x: Extra"),
+        (
+            lambda lines: [*lines[:2], lines[2].replace('"term":0', '"term":0,"x":1')],
+            ":3: reserved.x: there is no such field",
+        ),
     ],
 )
 async def test_a_ledger_that_somebody_edited_is_not_read(tmp_path, edit, sentence):

@@ -509,10 +509,10 @@ async def test_a_repository_in_the_tree_becomes_no_submodule(room: Room) -> None
     assert "160000" not in patch
 
 
-async def test_what_is_no_file_holds_nobody_up(room: Room) -> None:
+async def test_what_is_no_file_holds_nobody_up(room: Room, monkeypatch: pytest.MonkeyPatch) -> None:
     os.mkfifo(room.tree / "prompts/pipe")
     with socket.socket(socket.AF_UNIX) as listening:
-        os.chdir(room.tree)  # a socket's path has 108 bytes at most
+        monkeypatch.chdir(room.tree)  # a socket's path has 108 bytes at most
         listening.bind("prompts/socket")
     policy(room, "Be exact.")
     async with asyncio.timeout(60):

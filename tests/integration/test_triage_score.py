@@ -14,7 +14,7 @@ from google.protobuf.json_format import MessageToDict
 from samples import Call, run, trace_id
 
 FAILED = Call("get_order", {"id": "1"}, "Error: no such order", failed=True)
-REAL = Path(os.environ.get("OUTERLOOP_REAL_TRACES", "../shared/traces"))
+REAL = Path(os.environ.get("OUTERLOOP_TRACES", Path(__file__).parents[3] / "shared" / "traces"))
 
 
 def score(*arguments: object) -> subprocess.CompletedProcess[str]:
