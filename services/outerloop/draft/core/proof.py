@@ -13,8 +13,8 @@ from outerloop.evals.grade import grade
 from outerloop.trace.model import Trace
 from outerloop.trace.neighbours import MOST, Crowd
 
-# A kind of request that fails no more than this often, of another's of the same mode, may fail by chance only:
-# among few runs on it one failure is already a half, and then the base could not be shown to fail.
+# A kind of request that fails this much less often than another of the same mode, or more, may fail by chance
+# only (of few runs on it one failure is a half), and then the base could not be shown to fail.
 CHANCE = 1 / 2
 # Failures on so many fewer alike requests than another are no typical ones of their mode.
 TYPICAL = 1 / 2
