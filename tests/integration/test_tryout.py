@@ -39,7 +39,9 @@ def outerloop(*arguments: str, status: int = 0) -> Any:
     command = [sys.executable, "-m", "outerloop", "evals", *arguments]
     done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
     assert done.returncode == status, done.stderr
-    return json.loads(done.stdout) if status == 0 else done.stderr
+    if status:
+        return done.stderr
+    return json.loads(done.stdout) if "--json" in arguments else done.stdout
 
 
 @pytest.fixture
@@ -77,8 +79,14 @@ def test_two_evals_are_compared_in_plain_words(agent: Path) -> None:
         (agent.parent / path).parent.mkdir(parents=True, exist_ok=True)
         (agent.parent / path).write_bytes(content)
     evals = agent.parent / "evals"
-    said = outerloop("diff", str(evals / "e1"), str(evals / "e2"), "--agent", str(agent), "--json")
-    assert said == {
+    asked = ("diff", str(evals / "e1"), str(evals / "e2"), "--agent", str(agent))
+    told = outerloop(*asked)
+    assert told.splitlines() == [
+        "same: no",
+        'only first: says "recorded" in its answer',
+        "differing: margin",
+    ]
+    assert outerloop(*asked, "--json") == {
         "same": False,
         "only_first": ['says "recorded" in its answer'],
         "only_second": [],

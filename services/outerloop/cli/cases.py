@@ -112,7 +112,7 @@ def proof_of(record: EvalRecord) -> list[str]:
     said.append(_reproduction_of(record))
     if record.variants:
         said.append(
-            f"{record.variants} variants of it, of other cases or in other words, are held out, so that no"
+            f"Held out are variants of it, of other cases or in other words ({record.variants}), so that no"
             " proposer sees them (`outerloop evals show --variants`)."
         )
     if record.traffic:

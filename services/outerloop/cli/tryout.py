@@ -77,14 +77,14 @@ def diff(
         output.emit(said)
         return
     for name, value in said.items():
-        lines = value if isinstance(value, list) else [value]
-        for line in lines:
-            shown = (
-                f"{line['commit'][:12]}: {line['passed']} of {line['trials']} pass"
-                if "commit" in line
-                else line
-            )
-            output.write(f"{name.replace('_', ' ')}: {shown}")
+        for line in value if isinstance(value, list) else [value]:
+            output.write(f"{name.replace('_', ' ')}: {_told(line)}")
+
+
+def _told(value: object) -> str:
+    if isinstance(value, dict):
+        return f"{value['commit'][:12]}: {value['passed']} of {value['trials']} pass"
+    return {"True": "yes", "False": "no"}.get(str(value), str(value))
 
 
 async def _tried(clone: Path, which: str, commits: tuple[str, ...], trials: int) -> "list[Tried]":

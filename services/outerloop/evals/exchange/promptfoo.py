@@ -143,7 +143,8 @@ def _said(assertion: Mapping[str, Any], values: Mapping[str, Any]) -> Said:
         return Said(lost=f"{NEEDS_JUDGE}: {str(assertion.get('value'))[:300]}")
     make = _KINDS.get(plain)
     if make is None:
-        return Said(lost=f"has no counterpart: {str(assertion.get('value'))[:300]}")
+        told = f": {str(assertion['value'])[:300]}" if "value" in assertion else ""
+        return Said(lost=f"has no counterpart{told}")
     try:
         value = _filled(assertion.get("value"), values)
         made = make(value, assertion)
