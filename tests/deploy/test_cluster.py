@@ -126,10 +126,14 @@ def established(cluster: Cluster, name: str) -> bool:
     return any(c["type"] == "Established" and c["status"] == "True" for c in conditions)
 
 
+def all_ready(cluster: Cluster, service: str) -> bool:
+    found = cluster.get(f"{DEPLOYMENTS}/ol-outerloop-{service}")
+    return bool(found["status"].get("readyReplicas") == found["spec"]["replicas"])
+
+
 def test_every_service_is_ready_under_restricted_pod_security(installed: Cluster) -> None:
     for service in SERVICES:
-        found = installed.get(f"{DEPLOYMENTS}/ol-outerloop-{service}")
-        assert found["status"]["readyReplicas"] == found["spec"]["replicas"], service
+        until(partial(all_ready, installed, service))  # Helm does not wait for the last one
     jobs = installed.get(f"/apis/batch/v1/namespaces/{OURS}/jobs")["items"]
     assert all(each["status"].get("succeeded") for each in jobs)
     spread = {

@@ -517,7 +517,7 @@ async def test_a_change_that_fits_only_what_its_proposer_was_shown_is_rejected(m
     assert list(decision.outcomes) == []
     ran = await Rows(court.db).of(decision.series)
     assert all(r.passed != bool(r.variant) for r in ran)
-    assert {r.variant for r in ran} == {0, 1, 2}
+    assert {0} < {r.variant for r in ran} <= {0, 1, 2}  # which is drawn is chance
     assert {r.variant for r in ran if r.number < SCREEN_TRIALS} == {0}
 
 
