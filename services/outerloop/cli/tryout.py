@@ -84,7 +84,9 @@ def diff(
 def _told(value: object) -> str:
     if isinstance(value, dict):
         return f"{value['commit'][:12]}: {value['passed']} of {value['trials']} pass"
-    return {"True": "yes", "False": "no"}.get(str(value), str(value))
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return str(value)
 
 
 async def _tried(clone: Path, which: str, commits: tuple[str, ...], trials: int) -> "list[Tried]":

@@ -97,8 +97,10 @@ def draft(
     often = [p for p in proven if p.often > usual]
     typical = TYPICAL * max(p.bad for p in often)
     best = sorted((p for p in often if p.bad >= typical), key=lambda p: (-len(p.expect), -p.bad))
-    by_request = {p.candidate.trace.request: p for p in reversed(best)}
-    some = [p for p in best if by_request[p.candidate.trace.request] is p][:MEASURED]
+    by_request: dict[str, _Proven] = {}
+    for each in best:
+        by_request.setdefault(each.candidate.trace.request, each)
+    some = list(by_request.values())[:MEASURED]
     looked_at = [
         measured(p.candidate, p.expect, p.held, failing, known=p.alike, writes=recorded.tools.writes)
         for p in some

@@ -16,7 +16,7 @@ from outerloop.triage.core.outcome import Outcome, outcome_of
 from outerloop.triage.core.signals import Signs, signs_of
 from outerloop.triage.core.signs.ending import REFUSES
 from outerloop.triage.core.signs.making import arguments, failed
-from outerloop.triage.core.signs.people import AGREES
+from outerloop.triage.core.signs.people import AGREES, agreed_before
 from outerloop.triage.core.transcript import Transcript, transcript_of
 
 BUCKETS = 2**18
@@ -165,7 +165,7 @@ def _talk(seen: Transcript) -> dict[str, float]:
 def _changes(seen: Transcript, outcome: Outcome) -> dict[str, float]:
     places = [i for i, _ in outcome.writes]
     refused = [i for i, text in seen.said if REFUSES.search(text.lower())]
-    unasked = sum(not _agreed_before(seen, i) for i in places)
+    unasked = sum(not agreed_before(seen, i) for i in places)
     known: set[str] = set(entities_of_rules(seen.policy))
     named = new = 0
     for step, particulars, asked in zip(seen.steps, seen.particulars, seen.asked, strict=True):
@@ -187,11 +187,6 @@ def _changes(seen: Transcript, outcome: Outcome) -> dict[str, float]:
         "refused.only": float(bool(refused) and not places),
         "closing.new": len(closing - known) / max(1, len(closing)),
     }
-
-
-def _agreed_before(seen: Transcript, place: int) -> bool:
-    before = next((text for at, text in reversed(seen.user) if at < place), "")
-    return AGREES.search(before.lower()) is not None
 
 
 def _usage(seen: Transcript) -> dict[str, float]:

@@ -33,8 +33,15 @@ def unconfirmed_write(seen: Transcript) -> Iterator[Signal]:
     if not _ASKS_FIRST.search(seen.policy) or len(seen.user) <= 1:
         return
     for i, call in seen.calls:
-        if act_of(call.name) == "write" and not failed(call):
-            before = [text for at, text in seen.user if at < i]
-            if not before or not AGREES.search(before[-1].lower()):
-                said = before[-1] if before else "nothing"
-                yield signal("unconfirmed_write", call.name, f"the user had said: {said}", call.span_id)
+        if act_of(call.name) == "write" and not failed(call) and not agreed_before(seen, i):
+            said = _said_before(seen, i) or "nothing"
+            yield signal("unconfirmed_write", call.name, f"the user had said: {said}", call.span_id)
+
+
+def agreed_before(seen: Transcript, place: int) -> bool:
+    """Whether the user's last words before a step agree."""
+    return AGREES.search(_said_before(seen, place).lower()) is not None
+
+
+def _said_before(seen: Transcript, place: int) -> str:
+    return next((text for at, text in reversed(seen.user) if at < place), "")
