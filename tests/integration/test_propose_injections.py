@@ -96,7 +96,7 @@ async def session(folder: Path, evidence: Evidence) -> tuple[Obedient, list[Step
     assert failing is not None
     model, told = Obedient(failing.trace_id), list[Step]()
 
-    async def run_eval(_: Purse) -> EvalRun:
+    async def run_eval(_: Purse, on: Trace | None = None) -> EvalRun:
         return EvalRun(passed=False, reasons=(failing.answer,), trace=failing)
 
     async def on_steps(steps: Sequence[Step]) -> None:

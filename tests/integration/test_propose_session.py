@@ -28,6 +28,7 @@ from outerloop.propose.tools import CheckRun, EvalRun, Toolbox
 from outerloop.propose.workspace import Workspace
 from outerloop.runtime.errors import OutageError, TrialNotRunError, UserError
 from outerloop.runtime.prices import Usage, price_of
+from outerloop.trace.model import Trace
 from outerloop.trace.signal import Signal
 from samples import Call, run, trace
 
@@ -396,7 +397,7 @@ async def test_the_eval_can_be_run_and_what_that_costs_is_the_sessions(tmp_path:
     failing = EvalRun(passed=False, reasons=("expected a call of get_order",), trace=RUN)
     runs = iter([(0.25, failing), (0.125, None), (0.5, EvalRun(passed=True, reasons=(), trace=None))])
 
-    async def run_eval(purse: Purse) -> EvalRun:
+    async def run_eval(purse: Purse, on: Trace | None = None) -> EvalRun:
         usd, made = next(runs)
         assert await purse.begin(0.75)
         # What it can cost is on record before it is made, with the model's answer that asked for it.
@@ -418,10 +419,43 @@ async def test_the_eval_can_be_run_and_what_that_costs_is_the_sessions(tmp_path:
     assert ended.usd == pytest.approx(sum(step.usd for step in bench.steps))
 
 
+async def test_a_recorded_run_can_be_made_again_and_what_differs_now_is_said(tmp_path: Path) -> None:
+    now = trace(run(8, "Where is order 1007?", Call("get_order", {"order_id": "A-1007"}, "shipped")))
+    made = iter(
+        [
+            EvalRun(passed=True, reasons=(), trace=RUN),
+            EvalRun(passed=True, reasons=(), trace=now),
+            EvalRun(passed=False, reasons=("no trace came",), trace=None),
+        ]
+    )
+    asked: list[Trace | None] = []
+
+    async def run_eval(_: Purse, on: Trace | None = None) -> EvalRun:
+        asked.append(on)
+        return next(made)
+
+    again = [use("run_eval", trace_id=RUN.trace_id)]
+    bench = Bench(
+        tmp_path / "tree", *[again] * 3, [use("run_eval", trace_id="f" * 32)], [use("give_up", reason="no")]
+    )
+    bench.toolbox = Toolbox(bench.workspace, None, evidence=EVIDENCE, run_eval=run_eval)
+    await bench.run()
+    same, otherwise, failed, unknown = (bench.results(step)[0] for step in range(4))
+    assert same[0].startswith("it ended well. Both make 1 tool calls, which are alike.\n<data provenance=")
+    assert (
+        "Their first 0 tool calls are alike. Then the recorded run (span 0000000000000002) calls"
+        in otherwise[0]
+    )
+    assert "the new one calls get_order with" in otherwise[0]
+    assert failed == ("FAILED: no trace came\nno trace came", False)
+    assert unknown == (f"no such run: the task names {RUN.trace_id}", True)
+    assert asked == [RUN] * 3
+
+
 async def test_a_run_that_could_pass_the_sessions_budget_is_not_paid_for(tmp_path: Path) -> None:
     made: list[float] = []
 
-    async def run_eval(purse: Purse) -> EvalRun:
+    async def run_eval(purse: Purse, on: Trace | None = None) -> EvalRun:
         if not await purse.begin(1.0):
             raise TrialNotRunError("there was no money left for a call of its model")
         made.append(1.0)

@@ -335,7 +335,7 @@ def test_two_runs_part_where_their_calls_begin_to_differ(
         return trace("Where?", *(replace(s, status=status) for s, status in zip(spans, failed, strict=True)))
 
     found = parting(run(failing), run(healthy))
-    names = tuple(each.name if each else None for each in (found.failing, found.healthy))
+    names = tuple(each.name if each else None for each in (found.one, found.other))
     assert (found.common, names) == (common, tools)
 
 

@@ -10,6 +10,7 @@ from outerloop.propose.purse import Purse
 from outerloop.propose.record import Ended, Past, Step
 from outerloop.propose.tools import CheckRun, EvalRun
 from outerloop.runtime.errors import OutageError, TrialNotRunError
+from outerloop.trace.model import Trace
 
 
 class Room:
@@ -43,7 +44,7 @@ class Room:
         self.made.append("tests")
         return CheckRun(passed=True, output="")
 
-    async def run(self, purse: Purse) -> EvalRun:
+    async def run(self, purse: Purse, on: Trace | None = None) -> EvalRun:
         """Asks the model twice: a dollar at most, a quarter in the end."""
         self.made.append("run")
         for _ in range(2):

@@ -31,6 +31,7 @@ from outerloop.runtime.agentfile import AgentFile
 from outerloop.runtime.git import Repository
 from outerloop.runtime.prices import Price
 from outerloop.store.evals import EvalRecord
+from outerloop.trace.model import Trace
 from outerloop.trial.backend import check_limits_of, environment_of
 from outerloop.trial.checks import run_checks
 from outerloop.trial.sandbox import Sandbox
@@ -72,10 +73,10 @@ class Ground:
         )
         return CheckRun(checks.ok, checks.output)
 
-    async def trial(self, tree: Path, purse: Purse) -> EvalRun:
-        """One run of the agent in a tree on the eval."""
+    async def trial(self, tree: Path, purse: Purse, on: Trace | None = None) -> EvalRun:
+        """One run of the agent in a tree; see Trying.run."""
         trying = Trying(self.settings, self.sandbox, self.record, self.terms)
-        return await trying.run(tree, self.untouched, purse)
+        return await trying.run(tree, self.untouched, purse, on)
 
     def looking(self, taken: Taken, usd: float) -> Looking:
         """What looks at the agent, in steps of a session; `usd`: what they may cost from its beginning on."""

@@ -151,11 +151,18 @@ def fitting(items: Sequence[str], room: int) -> tuple[list[str], int]:
 def _parted(failing: Trace | None, healthy: Trace | None) -> str:
     if failing is None or healthy is None:
         return "not known: there are not two runs to compare"
-    found = parting(failing, healthy)
+    return parted(failing, healthy, "failing", "healthy")
+
+
+def parted(one: Trace, other: Trace, first: str, second: str) -> str:
+    """Where two runs begin to differ, in words; `first` and `second` are what to call them."""
+    found = parting(one, other)
+    if found.one is None and found.other is None:
+        return f"Both make {found.common} tool calls, which are alike."
     span = f" (span {_hex(found.span_id)})" if found.span_id else ""
     return (
-        f"Their first {found.common} tool calls are alike. Then the failing run{span} {_next(found.failing)};"
-        f" the healthy one {_next(found.healthy)}."
+        f"Their first {found.common} tool calls are alike. Then the {first} run{span} {_next(found.one)};"
+        f" the {second} one {_next(found.other)}."
     )
 
 

@@ -1,4 +1,4 @@
-"""Parting: where a failing run and a healthy one on a request like it begin to differ. Pure.
+"""Parting: where two runs on like requests begin to differ. Pure.
 
 Two calls are alike if they go to the same tool with arguments of the same form and end alike; what the
 arguments are about (which order, which name) is each run's own.
@@ -7,6 +7,7 @@ arguments are about (which order, which name) is each run's own.
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from itertools import zip_longest
 from typing import Any
 
 from outerloop.trace.model import ToolCall, Trace
@@ -17,26 +18,22 @@ class Parting:
     """`common` calls are alike; then comes what each run does next, None for its end."""
 
     common: int
-    failing: ToolCall | None
-    healthy: ToolCall | None
+    one: ToolCall | None
+    other: ToolCall | None
 
     @property
     def span_id(self) -> str:
-        """The span of the failing run where it parts, "" if it simply ends there."""
-        return self.failing.span_id if self.failing else ""
+        """The span of the first run where it parts, "" if it simply ends there."""
+        return self.one.span_id if self.one else ""
 
 
-def parting(failing: Trace, healthy: Trace) -> Parting:
+def parting(one: Trace, other: Trace) -> Parting:
     """Where they part; two runs with like calls part at their ends."""
-    one, other = failing.tool_calls, healthy.tool_calls
-    common = 0
-    while common < min(len(one), len(other)) and _alike(one[common], other[common]):
-        common += 1
-    return Parting(
-        common,
-        one[common] if common < len(one) else None,
-        other[common] if common < len(other) else None,
+    calls = list(zip_longest(one.tool_calls, other.tool_calls))
+    common = next(
+        (at for at, (a, b) in enumerate(calls) if a is None or b is None or not _alike(a, b)), len(calls)
     )
+    return Parting(common, *(calls[common] if common < len(calls) else (None, None)))
 
 
 def form(value: object) -> str:

@@ -8,12 +8,12 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from inspect import cleandoc
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Protocol
 
 from anthropic.types import ToolParam
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from outerloop.propose.context import Evidence, fitting
+from outerloop.propose.context import Evidence, fitting, parted
 from outerloop.propose.paths import RefusedError
 from outerloop.propose.purse import Purse
 from outerloop.propose.workspace import MAX_RESULT_CHARS, Workspace
@@ -79,7 +79,14 @@ class ShowMore(_Call):
 
 
 class RunEvalCall(_Call):
-    """Run the agent once, as you have edited it, on the request of the eval, and see whether it passes."""
+    """Run the agent once, as you have edited it, on the eval's request or a recorded run's.
+
+    Of the eval you are told whether it passes; of a recorded run, where the agent now does otherwise.
+    """
+
+    trace_id: Annotated[
+        str, Field(max_length=64, description="A run that the task names; empty for the eval itself.")
+    ] = ""
 
 
 class RunTestsCall(_Call):
@@ -123,8 +130,15 @@ class EvalRun:
 _MOST_OBJECTIONS = 8
 
 RunTests = Callable[[], Awaitable[CheckRun]]
-# Given what it may cost.
-RunEval = Callable[[Purse], Awaitable[EvalRun]]
+
+
+class RunEval(Protocol):
+    """Runs the agent on the eval, or `on` a recorded run: of that only a good end is expected."""
+
+    def __call__(self, purse: Purse, on: Trace | None = None, /) -> Awaitable[EvalRun]:
+        """One run, paid for out of `purse`; raises TrialNotRunError if it says nothing of the agent."""
+        ...
+
 
 _TOOLS: dict[str, type[_Call]] = {
     "list_files": ListFiles,
@@ -213,8 +227,8 @@ class Toolbox:
         match call:
             case RunTestsCall():
                 return await self._tested()
-            case RunEvalCall():
-                return await self._tried()
+            case RunEvalCall(trace_id=trace_id):
+                return await self._tried(trace_id)
             case LookAtTrace(trace_id=trace_id, start_line=start_line):
                 return self._shown(trace_id, start_line)
             case ShowMore(part=part, start=start):
@@ -223,13 +237,16 @@ class Toolbox:
                 return await asyncio.to_thread(self._in_tree, call)
 
     def _shown(self, trace_id: str, start_line: int) -> str:
-        runs = self._evidence.runs if self._evidence else {}
-        if trace_id not in runs:
-            raise RefusedError(f"no such run: the task names {', '.join(runs) or 'none'}")
-        text = page(runs[trace_id], start_line, MAX_RESULT_CHARS)
+        text = page(self._recorded(trace_id), start_line, MAX_RESULT_CHARS)
         if not text:
             raise RefusedError(f"the run has fewer than {start_line} lines")
         return text
+
+    def _recorded(self, trace_id: str) -> Trace:
+        runs = self._evidence.runs if self._evidence else {}
+        if trace_id not in runs:
+            raise RefusedError(f"no such run: the task names {', '.join(runs) or 'none'}")
+        return runs[trace_id]
 
     def _more(self, part: str, start: int) -> str:
         items = self._evidence.parts()[part] if self._evidence else []
@@ -239,14 +256,18 @@ class Toolbox:
         said = "\n".join(shown)
         return f"{said}\n[{left} more: start {start + len(shown)} goes on]" if left else said
 
-    async def _tried(self) -> str:
+    async def _tried(self, trace_id: str) -> str:
         if self._run_eval is None:
             raise RefusedError("the eval cannot be run here")
+        on = self._recorded(trace_id) if trace_id else None
         try:
-            run = await self._run_eval(self.purse)
+            run = await self._run_eval(self.purse, on)
         except TrialNotRunError as error:
             raise RefusedError(f"the run did not happen: {clip(str(error), 1_000)}") from error
-        verdict = "passed" if run.passed else "FAILED: " + "; ".join(clip(r, 400) for r in run.reasons[:10])
+        well = "passed" if on is None else "it ended well"
+        verdict = well if run.passed else "FAILED: " + "; ".join(clip(r, 400) for r in run.reasons[:10])
+        if on and run.trace:
+            verdict += f". {parted(on, run.trace, 'recorded', 'new')}"
         seen = quoted(run.trace, MAX_RESULT_CHARS // 2) if run.trace else "no trace came"
         return f"{one_line(verdict, MAX_RESULT_CHARS // 4)}\n{seen}"
 

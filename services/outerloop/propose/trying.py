@@ -1,12 +1,16 @@
-"""Trying: one run of the agent, as it is edited, on the eval that the session is about.
+"""Trying: one run of the agent, as it is edited, on the session's eval or on a recorded run that it is shown.
 
-What can be run so is what the task shows anyway: its request, the recorded world, what is expected. Held-out
+What can be run so is what the task shows anyway: requests, the recorded worlds, what is expected. Held-out
 variants, earlier evals and the gate's own settings are not here.
 """
 
 import json
+from collections.abc import Iterable
+from functools import partial
 from pathlib import Path
 
+from outerloop.evals.cassette import recording
+from outerloop.evals.model import Eval
 from outerloop.propose.purse import Purse
 from outerloop.propose.settings import ProposeSettings
 from outerloop.propose.tools import EvalRun
@@ -14,8 +18,10 @@ from outerloop.runtime.agentfile import AgentFile
 from outerloop.runtime.errors import OuterloopError, TrialNotRunError
 from outerloop.runtime.prices import Price, Usage, known_prices
 from outerloop.store.evals import EvalRecord
+from outerloop.trace.model import Trace
 from outerloop.trial.backend import limits_of
 from outerloop.trial.environments import environment_for
+from outerloop.trial.modelproxy import Settle
 from outerloop.trial.run import TrialSpec, run_trial
 from outerloop.trial.sandbox import Sandbox
 from outerloop.trial.usage import Usage as Used
@@ -24,6 +30,7 @@ _MODEL_CALLS = 25
 # What an answer is taken to be at most where the request says nothing.
 _MOST_TOKENS = 32_000
 _LIMITS = ("max_tokens", "max_completion_tokens")
+_FREE = Price(input=0, output=0, cache_write=0, cache_read=0)
 
 
 class Trying:
@@ -37,8 +44,8 @@ class Trying:
         self._record = record
         self._terms = terms
 
-    async def run(self, tree: Path, base: Path, purse: Purse) -> EvalRun:
-        """One run, paid for out of `purse` as far as a price is known for the agent's model.
+    async def run(self, tree: Path, base: Path, purse: Purse, on: Trace | None = None) -> EvalRun:
+        """One run, paid for out of `purse` as far as prices are known; `on`: a recorded run, for the eval.
 
         Raises:
             TrialNotRunError: it says nothing about the agent.
@@ -50,58 +57,69 @@ class Trying:
             raise
         except OuterloopError as error:
             raise TrialNotRunError(str(error)) from error
-        prices = known_prices()
-        dearest = [prices[m] for m in self._terms.models.values() if m in prices]
-        payer = _ByPrice(purse, max(dearest, key=lambda p: p.output)) if dearest else None
+        record = self._record
         trial = await run_trial(
             TrialSpec(
                 checkout=tree,
                 version="working-tree",
                 agent=self._terms,
-                eval=self._record.eval,
-                cassette=self._record.cassette,
+                eval=_again(record.eval, on) if on else record.eval,
+                cassette=recording(on) if on else record.cassette,
                 tools_checkout=base,
                 environment=environment,
                 model_url=self._settings.anthropic_base_url,
                 model_key=key.get_secret_value() if key else "",
                 model_calls=_MODEL_CALLS,
                 limits=limits_of(self._settings),
-                payer=payer,
+                payer=ByPrice(purse, self._terms.models.values()),
             ),
             self._sandbox,
         )
-        if payer:
-            # A judge's calls do not go through the agent's proxy: they are counted when they have been made.
-            purse.end(
-                0.0, max(0.0, payer.price.usd(Usage(trial.input_tokens, trial.output_tokens)) - payer.usd)
-            )
         return EvalRun(trial.passed, trial.reasons, trial.trace)
 
 
-class _ByPrice:
-    """Pays for calls at one price; see trial.modelproxy.Payer. `usd` is what it has paid."""
+def _again(eval_: Eval, run: Trace) -> Eval:
+    """The eval on a recorded run's request. Of that nothing is expected: what holds there, nobody has said.
 
-    def __init__(self, purse: Purse, price: Price) -> None:
-        self.price = price
-        self.usd = 0.0
+    Raises:
+        TrialNotRunError: its request was not recorded.
+    """
+    if not run.input_messages:
+        raise TrialNotRunError("what was asked in that run is not recorded")
+    return eval_.model_copy(update={"input": {"messages": run.input_messages}, "expect": ()})
+
+
+class ByPrice:
+    """Pays for calls; see trial.modelproxy.Payer.
+
+    A call costs what its model does; one without a known price as much as the dearest of the agent's.
+    """
+
+    def __init__(self, purse: Purse, models: Iterable[str]) -> None:
         self._purse = purse
+        self._prices = known_prices()
+        own = [self._prices[model] for model in models if model in self._prices]
+        self._else = max(own, key=lambda p: p.output, default=_FREE)
 
-    async def begin(self, body: bytes) -> float | None:
+    async def begin(self, body: bytes) -> Settle | None:
         """No text has more tokens than bytes."""
-        most = self.price.most_usd(len(body), _most_tokens(body))
-        return most if await self._purse.begin(most) else None
+        model, tokens = _asked(body)
+        price = self._prices.get(model, self._else)
+        most = price.most_usd(len(body), tokens)
+        return partial(self._end, price, most) if await self._purse.begin(most) else None
 
-    def end(self, most: float, usage: Used | None) -> None:
+    def _end(self, price: Price, most: float, used: Used | None) -> None:
         """A call whose end nobody saw has cost the most that it could."""
-        usd = most if usage is None else self.price.usd(Usage(usage.input_tokens, usage.output_tokens))
-        self.usd += usd
+        usd = most if used is None else price.usd(Usage(used.input_tokens, used.output_tokens))
         self._purse.end(most, usd)
 
 
-def _most_tokens(body: bytes) -> int:
+def _asked(body: bytes) -> tuple[str, int]:
+    """The model of a request, and how many tokens its answer may have."""
     try:
         request = json.loads(body)
     except (ValueError, RecursionError):
-        return _MOST_TOKENS  # the provider will refuse it
-    said = [request.get(name) for name in _LIMITS] if isinstance(request, dict) else []
-    return max((each for each in said if isinstance(each, int)), default=_MOST_TOKENS)
+        request = None  # the provider will refuse it
+    request = request if isinstance(request, dict) else {}
+    said = [tokens for name in _LIMITS if isinstance(tokens := request.get(name), int)]
+    return str(request.get("model", "")), max(0, max(said, default=_MOST_TOKENS))

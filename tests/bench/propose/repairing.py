@@ -294,7 +294,7 @@ class Repair:
         return run
 
     def _tries(self, tree: Path) -> RunEval:
-        async def run(_: Purse) -> EvalRun:
+        async def run(_: Purse, on: Trace | None = None) -> EvalRun:
             trial = await self._garage.run(tree, self._base.terms, tree.as_posix(), self._flaw.case)
             return EvalRun(trial.passed, trial.reasons, trial.trace)
 
