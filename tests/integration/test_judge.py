@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from integration.test_trial import GET, model_url, sandbox, spec, upstream, wanted
-from outerloop.dev.messages_api import Dice, Reply, serving
+from integration.test_trial import GET, Purse, model_url, sandbox, spec, upstream, wanted
+from outerloop.dev.messages_api import Dice, Fault, Reply, serving
 from outerloop.evals.expect.answer import Answered
 from outerloop.evals.expect.judged import Judge, Judged
 from outerloop.evals.expect.tools import ToolCalled
@@ -76,6 +76,32 @@ async def test_a_judge_that_says_nothing_is_no_verdict() -> None:
     async with client_of("http://127.0.0.1:1", "none") as client:
         with pytest.raises(TrialNotRunError, match="did not answer"):
             await opinions([JUDGE], run("please"), client.with_options(max_retries=0))
+
+
+async def test_a_judges_calls_are_paid_for_before_they_are_made() -> None:
+    unclear: Reply = {"content": [verdict("?", "maybe")]}
+    purse, said = Purse(2.5), run("please")
+    async with model(lambda _: unclear) as (url, seen), client_of(url, "none") as client:
+        with pytest.raises(TrialNotRunError, match="gave no verdict"):
+            await opinions([JUDGE], said, client, purse)
+        with pytest.raises(TrialNotRunError, match="no money left for a call of the judge claude-sonnet-5-5"):
+            await opinions([JUDGE], said, client, purse)
+    assert len(seen) == len(purse.told) == 2
+    assert all(told and told[0] > 0 for told in purse.told)
+
+
+@pytest.mark.parametrize(
+    ("fault", "told"), [(Fault(kind="529"), (0, 0)), (Fault(kind="hang", seconds=60), None)]
+)
+async def test_a_judges_call_without_an_answer_is_paid_for_if_nobody_saw_its_end(
+    fault: Fault, told: tuple[int, int] | None
+) -> None:
+    purse = Purse(9)
+    async with serving(lambda *_: polite({})) as api, client_of(api.url, "none") as client:
+        api.inject(fault)
+        with pytest.raises(TrialNotRunError, match="did not answer"):
+            await opinions([JUDGE], run("please"), client.with_options(max_retries=0, timeout=1), purse)
+    assert purse.told == [told]
 
 
 @pytest.mark.parametrize(("order", "passed"), [("please", True), ("A-1", False)])

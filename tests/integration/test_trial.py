@@ -22,6 +22,7 @@ from outerloop.runtime.agentfile import AgentFile, Tools
 from outerloop.runtime.errors import OutageError, TrialNotRunError
 from outerloop.trial.checks import run_checks
 from outerloop.trial.isolation import Bubblewrap, Unconfined
+from outerloop.trial.modelproxy import Settle
 from outerloop.trial.run import Trial, TrialSpec, model_session, run_trial
 from outerloop.trial.sandbox import Sandbox
 from outerloop.trial.spec import Limits
@@ -311,11 +312,11 @@ class Purse:
         self.left = left
         self.told: list[tuple[int, int] | None] = []
 
-    async def begin(self, body: bytes) -> float | None:
-        return 1.0 if b"ask" in body and self.left >= 1 else None
+    async def begin(self, body: bytes) -> Settle | None:
+        return self._end if b"model" in body and self.left >= 1 else None
 
-    def end(self, most: float, usage: Usage | None) -> None:
-        self.left -= most
+    def _end(self, usage: Usage | None) -> None:
+        self.left -= 1
         self.told.append((usage.input_tokens, usage.output_tokens) if usage else None)
 
 
@@ -333,7 +334,7 @@ async def test_whoever_pays_being_away_is_no_trial(
     spec: TrialSpec, sandbox: Sandbox, upstream: Upstream
 ) -> None:
     class Away(Purse):
-        async def begin(self, body: bytes) -> float | None:
+        async def begin(self, body: bytes) -> Settle | None:
             raise OutageError("ClickHouse does not answer")
 
     with pytest.raises(TrialNotRunError, match="ClickHouse does not answer"):

@@ -1,7 +1,15 @@
 """A purse: no call that could pass what is left, and each on record before it is made."""
 
+import json
+
+import pytest
+
 from outerloop.propose.budget import share
 from outerloop.propose.purse import Purse
+from outerloop.propose.trying import ByPrice
+from outerloop.runtime.prices import Usage as Tokens
+from outerloop.runtime.prices import known_prices
+from outerloop.trial.usage import Usage
 
 
 def test_an_attempts_money_is_for_its_candidates_and_for_the_runs_that_choose_one() -> None:
@@ -37,3 +45,37 @@ async def test_each_call_is_told_before_it_is_made_as_the_dearest_that_it_can_be
     purse.end(0.5, 0.25)
     await purse.begin(1.0)
     assert told == [1.0, 1.5, 1.5]
+
+
+@pytest.mark.parametrize(
+    ("said", "priced"),
+    [
+        (
+            {"model": "claude-haiku-4-5", "max_tokens": 100},
+            "claude-haiku-4-5",
+        ),  # a judge's, or another of its own
+        ({"model": "unheard-of", "max_tokens": 100}, "claude-sonnet-5-5"),
+        ({"model": ["claude-haiku-4-5"], "max_tokens": 100}, "claude-sonnet-5-5"),
+    ],
+)
+async def test_a_call_costs_what_its_model_does(said: object, priced: str) -> None:
+    purse, price = Purse(), known_prices()[priced]
+    payer = ByPrice(purse, ["claude-sonnet-5-5", "claude-haiku-4-5", "its-own"])
+    body = json.dumps(said).encode()
+    for used, usd in (
+        (Usage(1_000, 10), price.usd(Tokens(input=1_000, output=10))),
+        (None, price.most_usd(len(body), 100)),
+    ):
+        before = purse.usd
+        settle = await payer.begin(body)
+        assert settle
+        settle(used)
+        assert purse.usd - before == pytest.approx(usd)
+
+
+async def test_where_no_price_is_known_nothing_is_counted() -> None:
+    purse = Purse(0.0)
+    settle = await ByPrice(purse, ["its-own"]).begin(b"[]")
+    assert settle
+    settle(Usage(1_000, 10))
+    assert purse.usd == 0

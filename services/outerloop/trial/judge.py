@@ -4,6 +4,7 @@ A judge that is away, or says nothing that can be read, is an outage of the tria
 to answer is never a verdict on the agent.
 """
 
+import json
 from collections.abc import AsyncIterator, Iterable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -12,6 +13,7 @@ from typing import Annotated
 import anthropic
 from anthropic import AsyncAnthropic
 from anthropic.types import Message
+from anthropic.types.message_create_params import MessageCreateParamsNonStreaming
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from outerloop.evals.expect.base import Opinion
@@ -20,6 +22,8 @@ from outerloop.runtime.errors import OutageError, TrialNotRunError, UserError
 from outerloop.runtime.provider import ask
 from outerloop.trace import quote
 from outerloop.trace.model import Trace
+from outerloop.trial.modelproxy import Payer, nobody_pays
+from outerloop.trial.usage import Usage
 
 ATTEMPTS = 2  # for an answer that can be read
 _MOST_TOKENS = 1_000
@@ -51,15 +55,17 @@ async def client_of(url: str, key: str) -> AsyncIterator[AsyncAnthropic]:
         yield client
 
 
-async def opinions(judges: Iterable[Judge], trace: Trace, client: AsyncAnthropic) -> Asked:
-    """What each judge says of the run.
+async def opinions(
+    judges: Iterable[Judge], trace: Trace, client: AsyncAnthropic, payer: Payer | None = None
+) -> Asked:
+    """What each judge says of the run; `payer`, if there is one, is asked before each call.
 
     Raises:
-        TrialNotRunError: when one does not answer.
+        TrialNotRunError: when one does not answer, or there is no money for its call.
     """
     asked = Asked()
     for judge in judges:
-        asked.opinions[judge.sha256] = await _opinion(judge, trace, client, asked)
+        asked.opinions[judge.sha256] = await _opinion(judge, trace, client, payer, asked)
     return asked
 
 
@@ -84,10 +90,12 @@ async def agreement(
     )
 
 
-async def _opinion(judge: Judge, trace: Trace, client: AsyncAnthropic, asked: Asked) -> Opinion:
-    wrong = ""
+async def _opinion(
+    judge: Judge, trace: Trace, client: AsyncAnthropic, payer: Payer | None, asked: Asked
+) -> Opinion:
+    wrong, request = "", _request(judge, trace)
     for _ in range(ATTEMPTS):
-        message = await _asked(judge, trace, client)
+        message = await _paid(judge, request, client, payer)
         asked.models.add(judge.model)
         asked.input_tokens += message.usage.input_tokens
         asked.output_tokens += message.usage.output_tokens
@@ -101,24 +109,38 @@ async def _opinion(judge: Judge, trace: Trace, client: AsyncAnthropic, asked: As
     raise TrialNotRunError(f"the judge {judge.model} gave no verdict: {wrong}")
 
 
-async def _asked(judge: Judge, trace: Trace, client: AsyncAnthropic) -> Message:
+async def _paid(
+    judge: Judge, request: MessageCreateParamsNonStreaming, client: AsyncAnthropic, payer: Payer | None
+) -> Message:
+    try:
+        settle = await payer.begin(json.dumps(request).encode()) if payer else nobody_pays
+    except OutageError as error:  # whoever pays is away
+        raise TrialNotRunError(str(error)) from error
+    if settle is None:
+        raise TrialNotRunError(f"there was no money left for a call of the judge {judge.model}")
+    spent: Usage | None = None
+    try:
+        message = await ask(client, request, f"judge {judge.sha256[:12]}", setting="`model` of a judge")
+        spent = Usage(message.usage.input_tokens, message.usage.output_tokens)
+    except (OutageError, UserError, anthropic.APIStatusError) as error:
+        if isinstance(error, anthropic.APIStatusError) or isinstance(
+            error.__cause__, anthropic.APIStatusError
+        ):
+            spent = Usage()  # it said itself that there is no answer
+        raise TrialNotRunError(f"the judge {judge.model} did not answer: {error}") from error
+    finally:
+        settle(spent)
+    return message
+
+
+def _request(judge: Judge, trace: Trace) -> MessageCreateParamsNonStreaming:
     schema = _Verdict.model_json_schema()
     run = quote.run(trace, _RUN_CHARS)
-    try:
-        return await ask(
-            client,
-            {
-                "model": judge.model,
-                "max_tokens": _MOST_TOKENS,
-                "system": prompt_text(judge.prompt),
-                "messages": [
-                    {"role": "user", "content": f"## Rubric\n\n{judge.rubric}\n\n## The run\n\n{run}"}
-                ],
-                "tools": [{"name": "verdict", "description": "Say it.", "input_schema": schema}],
-                "tool_choice": {"type": "tool", "name": "verdict"},
-            },
-            f"judge {judge.sha256[:12]}",
-            setting="`model` of a judge",
-        )
-    except (OutageError, UserError, anthropic.APIStatusError) as error:
-        raise TrialNotRunError(f"the judge {judge.model} did not answer: {error}") from error
+    return {
+        "model": judge.model,
+        "max_tokens": _MOST_TOKENS,
+        "system": prompt_text(judge.prompt),
+        "messages": [{"role": "user", "content": f"## Rubric\n\n{judge.rubric}\n\n## The run\n\n{run}"}],
+        "tools": [{"name": "verdict", "description": "Say it.", "input_schema": schema}],
+        "tool_choice": {"type": "tool", "name": "verdict"},
+    }

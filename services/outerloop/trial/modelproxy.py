@@ -13,7 +13,7 @@ import hashlib
 import json
 import secrets
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http import HTTPStatus
@@ -36,15 +36,17 @@ _OUTAGE = frozenset({401, 402, 403, 408, 429})
 _LONGEST = 10
 
 
+Settle = Callable[[Usage | None], None]
+
+
 class Payer(Protocol):
     """Who pays for a trial's calls, one by one."""
 
-    async def begin(self, body: bytes) -> float | None:
-        """What a request can cost at most, None if that is more than there is; asked before it is sent on."""
-        ...
+    async def begin(self, body: bytes) -> Settle | None:
+        """Asked before a request is sent on; None if it can cost more than there is.
 
-    def end(self, most: float, usage: Usage | None) -> None:
-        """What came of a call that could cost `most`; None: nobody knows."""
+        What it gives is told what came of the call; None: nobody knows.
+        """
         ...
 
 
@@ -98,11 +100,11 @@ class ModelProxy:
         payer = None if request.match_info["path"] in FREE else self.payer
         digest = hashlib.sha256(body).hexdigest()
         try:
-            most = await payer.begin(body) if payer else 0.0
+            settle = await payer.begin(body) if payer else nobody_pays
         except OutageError as error:  # whoever pays is away: that is nothing of the agent's
             self._out(digest, str(error))
             return _error(HTTPStatus.BAD_GATEWAY, "api_error", "the call cannot be paid for now")
-        if most is None:
+        if settle is None:
             self.unpaid += 1
             return _error(HTTPStatus.FORBIDDEN, "permission_error", "this run may cost no more")
         started = time.monotonic()
@@ -114,8 +116,7 @@ class ModelProxy:
                 self._out(digest, f"the model had not answered after {self.patience:g} s")
             raise
         finally:
-            if payer:
-                payer.end(most, told[0] if told else None)
+            settle(told[0] if told else None)
             if digest in self.outages:
                 self.lost += time.monotonic() - started
 
@@ -209,6 +210,10 @@ class ModelProxy:
         bearer = request.headers.get("authorization", "").removeprefix("Bearer ")
         given = request.headers.get("x-api-key") or bearer
         return secrets.compare_digest(given.encode(), self.nonce.encode())
+
+
+def nobody_pays(_: Usage | None) -> None:
+    """Where calls are not paid for one by one."""
 
 
 class _AgentGoneError(Exception):

@@ -52,8 +52,8 @@ class TrialSpec:
     tool sandbox runs from: a checkout that the change has not touched. `model_url` and `model_key` are the
     real model's; the agent gets `nonce` in place of the key. `environment` is the agent's Python environment.
     `model_override` is asked in place of whatever model the agent names. `payer` may refuse calls of the
-    model; a trial that lacks one for that says nothing about the agent. `trial` is its id, if it has one: no
-    two with the same run at once.
+    model, or of a judge; a trial that lacks one for that says nothing about the agent. `trial` is its id, if
+    it has one: no two with the same run at once.
     """
 
     checkout: Path
@@ -188,7 +188,7 @@ async def _judged(spec: TrialSpec, trial: Trial, proxy: Proxy) -> Trial:
     if trial.trace is None:
         return trial
     async with client_of(spec.model_url, spec.model_key) as client:
-        asked = await opinions(judges(spec.eval.expect), trial.trace, client)
+        asked = await opinions(judges(spec.eval.expect), trial.trace, client, spec.payer)
     reached = None if spec.agent.tools.in_process else proxy.tools.reached
     graded = grade(spec.eval.expect, trial.trace, reached, asked.opinions)
     return replace(

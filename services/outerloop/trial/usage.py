@@ -12,9 +12,9 @@ _OUTPUT = ("output_tokens", "completion_tokens")
 class Usage:
     """Tokens of one answer, or of several added up. `error` is that of an event stream which has one."""
 
-    def __init__(self, *, streamed: bool = False) -> None:
-        self.input_tokens = 0
-        self.output_tokens = 0
+    def __init__(self, input_tokens: int = 0, output_tokens: int = 0, *, streamed: bool = False) -> None:
+        self.input_tokens = input_tokens
+        self.output_tokens = output_tokens
         self.error = ""
         self._streamed = streamed
         self._text = bytearray()
