@@ -28,9 +28,10 @@ from engines.repositories import agent_repository
 from outerloop.evals.expect.answer import Answered
 from outerloop.evals.expect.tools import ToolCalled
 from outerloop.evals.model import Cassette, Eval, Provenance, RecordedCall
+from outerloop.propose.calls import Finish
 from outerloop.propose.paths import RefusedError
 from outerloop.propose.screening import Screening
-from outerloop.propose.tools import Finish, Toolbox
+from outerloop.propose.tools import Toolbox
 from outerloop.propose.workspace import MAX_RESULT_CHARS, Workspace
 from outerloop.runtime.agentfile import AgentFile, Changes
 from outerloop.trial.checks import run_checks

@@ -15,13 +15,14 @@ from typing import Any
 import anthropic
 from anthropic.types import Message
 
+from outerloop.propose.calls import EditFile, Finish, GiveUp
 from outerloop.propose.conversation import Conversation
 from outerloop.propose.meter import Meter
 from outerloop.propose.paths import RefusedError
 from outerloop.propose.provider import Provider
 from outerloop.propose.purse import Purse
 from outerloop.propose.record import Blocks, Ended, GaveUp, Limits, Past, Proposed, Step
-from outerloop.propose.tools import EditFile, Finish, GiveUp, Toolbox
+from outerloop.propose.tools import Toolbox
 from outerloop.propose.workspace import MAX_RESULT_CHARS
 from outerloop.runtime.errors import OutageError
 from outerloop.runtime.prices import Price

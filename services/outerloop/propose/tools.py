@@ -1,18 +1,13 @@
-"""The tools of a session: their definitions for the Messages API, and what answers a call.
-
-A tool is a pydantic model: its docstring is the description, its fields are the schema. A call that does not
-fit is answered with what is wrong and what would fit, so that the language model can correct itself.
-"""
+"""The tools of a session: what answers a model's calls (see calls.py) over one working tree."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from inspect import cleandoc
-from typing import Annotated, Literal, Protocol
+from typing import Protocol
 
 from anthropic.types import ToolParam
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from outerloop.propose import calls
 from outerloop.propose.context import Evidence, fitting, parted
 from outerloop.propose.paths import RefusedError
 from outerloop.propose.purse import Purse
@@ -21,93 +16,6 @@ from outerloop.runtime.errors import TrialNotRunError
 from outerloop.trace.model import Trace
 from outerloop.trace.quote import clip, one_line, page
 from outerloop.trace.quote import run as quoted
-
-_Path = Annotated[str, Field(description="Relative to the root of the repository.", max_length=1_000)]
-_Folder = Annotated[str, Field(description="Only below this folder; empty for everywhere.", max_length=1_000)]
-_Text = Annotated[str, Field(min_length=1, max_length=4_000)]
-
-
-class _Call(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class ListFiles(_Call):
-    """List the files of the repository, with their sizes and whether you may change them."""
-
-    folder: _Folder = ""
-
-
-class ReadFile(_Call):
-    """Read a text file. Long files come in parts; the last line then says how to read on."""
-
-    path: _Path
-    start_line: Annotated[int, Field(ge=1, description="The first line to show.")] = 1
-
-
-class Search(_Call):
-    """Find the lines of all files that hold a text, literally (no wildcards, case matters)."""
-
-    pattern: Annotated[str, Field(min_length=1, max_length=500)]
-    folder: _Folder = ""
-
-
-class EditFile(_Call):
-    """Replace a text in a file. It must occur exactly once; give enough of what is around it."""
-
-    path: _Path
-    old: Annotated[str, Field(min_length=1, description="As it stands in the file, spaces and lines too.")]
-    new: str
-
-
-class LookAtTrace(_Call):
-    """Look at a recorded run that the task names, step by step. Long runs come in parts."""
-
-    trace_id: Annotated[str, Field(min_length=1, max_length=64, description="As the task gives it.")]
-    start_line: Annotated[int, Field(ge=1, description="The first line to show.")] = 1
-
-
-class ShowMore(_Call):
-    """Show a part of the task that was too long to be told whole."""
-
-    part: Annotated[
-        Literal["signals", "expectations", "lessons", "files", "runs", "attempts"],
-        Field(description="As it is named under 'What was left out here'."),
-    ]
-    start: Annotated[
-        int, Field(ge=1, description="The first item to show; the task's own were the first.")
-    ] = 1
-
-
-class RunEvalCall(_Call):
-    """Run the agent once, as you have edited it, on the eval's request or a recorded run's.
-
-    Of the eval you are told whether it passes; of a recorded run, where the agent now does otherwise.
-    """
-
-    trace_id: Annotated[
-        str, Field(max_length=64, description="A run that the task names; empty for the eval itself.")
-    ] = ""
-
-
-class RunTestsCall(_Call):
-    """Run the agent's own tests on the repository as you have edited it."""
-
-
-class Finish(_Call):
-    """Hand in your edits as the proposed change. Nothing can be done after it."""
-
-    diagnosis: Annotated[_Text, Field(description="What went wrong, and what your change does about it.")]
-    cause: Annotated[_Text, Field(description="Why this is the cause: the evidence for it.")]
-    risk: Annotated[_Text, Field(description="What the change might break elsewhere.")]
-    confidence: Annotated[
-        float, Field(ge=0, le=1, description="How likely the change ships: 0 to 1.", allow_inf_nan=False)
-    ]
-
-
-class GiveUp(_Call):
-    """End without a change, because none that you may make would remove the cause."""
-
-    reason: Annotated[_Text, Field(description="Why, and what a person would have to decide.")]
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,20 +48,6 @@ class RunEval(Protocol):
         ...
 
 
-_TOOLS: dict[str, type[_Call]] = {
-    "list_files": ListFiles,
-    "read_file": ReadFile,
-    "search": Search,
-    "edit_file": EditFile,
-    "look_at_trace": LookAtTrace,
-    "show_more": ShowMore,
-    "run_tests": RunTestsCall,
-    "run_eval": RunEvalCall,
-    "finish": Finish,
-    "give_up": GiveUp,
-}
-
-
 class Toolbox:
     """The tools over one working tree.
 
@@ -179,41 +73,38 @@ class Toolbox:
         self._evidence = evidence
         self._object = objections
         self.purse = Purse()
-        missing: dict[type[_Call], object] = {
-            RunTestsCall: run_tests,
-            RunEvalCall: run_eval,
-            LookAtTrace: evidence,
-            ShowMore: evidence,
+        missing: dict[type[calls.Call], object] = {
+            calls.RunTests: run_tests,
+            calls.RunEval: run_eval,
+            calls.LookAtTrace: evidence,
+            calls.ShowMore: evidence,
         }
-        self._offered = {name: call for name, call in _TOOLS.items() if missing.get(call, True)}
+        self._offered = {name: call for name, call in calls.TOOLS.items() if missing.get(call, True)}
 
     def definitions(self) -> list[ToolParam]:
         """For the `tools` of a request; the same toolbox always gives the same."""
-        return [
-            {"name": name, "description": cleandoc(call.__doc__ or ""), "input_schema": _schema(call)}
-            for name, call in self._offered.items()
-        ]
+        return [calls.definition(name) for name in self._offered]
 
-    def ending(self, name: str, given: object) -> Finish | GiveUp | None:
+    def ending(self, name: str, given: object) -> calls.Finish | calls.GiveUp | None:
         """The end that a call asks for; None if it is a call of another kind.
 
         Raises:
             RefusedError: with what is wrong with the call, for the model.
         """
-        if _TOOLS.get(name) not in {Finish, GiveUp}:
+        if calls.TOOLS.get(name) not in {calls.Finish, calls.GiveUp}:
             return None
         call = self.parsed(name, given)
-        return call if isinstance(call, Finish | GiveUp) else None
+        return call if isinstance(call, calls.Finish | calls.GiveUp) else None
 
-    async def check(self, ending: Finish | GiveUp) -> None:
+    async def check(self, ending: calls.Finish | calls.GiveUp) -> None:
         """Whether the session may end so.
 
         Raises:
             RefusedError: with what is to be done first, for the model.
         """
-        if isinstance(ending, Finish) and not self._workspace.changed:
+        if isinstance(ending, calls.Finish) and not self._workspace.changed:
             raise RefusedError("no file is changed: edit one first, or call give_up")
-        if isinstance(ending, Finish) and self._object and (wrong := await self._object()):
+        if isinstance(ending, calls.Finish) and self._object and (wrong := await self._object()):
             raise RefusedError("the change cannot be handed in: " + "; ".join(wrong[:_MOST_OBJECTIONS]))
 
     async def answer(self, name: str, given: object) -> str:
@@ -225,13 +116,13 @@ class Toolbox:
         """
         call = self.parsed(name, given)
         match call:
-            case RunTestsCall():
+            case calls.RunTests():
                 return await self._tested()
-            case RunEvalCall(trace_id=trace_id):
+            case calls.RunEval(trace_id=trace_id):
                 return await self._tried(trace_id)
-            case LookAtTrace(trace_id=trace_id, start_line=start_line):
+            case calls.LookAtTrace(trace_id=trace_id, start_line=start_line):
                 return self._shown(trace_id, start_line)
-            case ShowMore(part=part, start=start):
+            case calls.ShowMore(part=part, start=start):
                 return self._more(part, start)
             case _:
                 return await asyncio.to_thread(self._in_tree, call)
@@ -271,15 +162,15 @@ class Toolbox:
         seen = quoted(run.trace, MAX_RESULT_CHARS // 2) if run.trace else "no trace came"
         return f"{one_line(verdict, MAX_RESULT_CHARS // 4)}\n{seen}"
 
-    def _in_tree(self, call: _Call) -> str:
+    def _in_tree(self, call: calls.Call) -> str:
         match call:
-            case ListFiles(folder=folder):
+            case calls.ListFiles(folder=folder):
                 return self._workspace.list_files(folder)
-            case ReadFile(path=path, start_line=start_line):
+            case calls.ReadFile(path=path, start_line=start_line):
                 return self._workspace.read_file(path, start_line)
-            case Search(pattern=pattern, folder=folder):
+            case calls.Search(pattern=pattern, folder=folder):
                 return self._workspace.search(pattern, folder)
-            case EditFile(path=path, old=old, new=new):
+            case calls.EditFile(path=path, old=old, new=new):
                 return self._workspace.edit_file(path, old, new)
             case _:
                 raise TypeError(f"no tool of the tree: {call!r}")
@@ -297,30 +188,6 @@ class Toolbox:
         output = run.output if cut <= 0 else f"[{cut} characters left out]\n{run.output[cut:]}"
         return f"{'passed' if run.passed else 'FAILED'}\n{output}"
 
-    def parsed(self, name: str, given: object) -> _Call:
-        """The call, typed.
-
-        Raises:
-            RefusedError: with what is wrong with it and what would fit, for the model.
-        """
-        call = self._offered.get(name)
-        if call is None:
-            raise RefusedError(f"there is no tool {name!r}; there are {', '.join(self._offered)}")
-        try:
-            return call.model_validate(given)
-        except ValidationError as error:
-            wrong = "; ".join(
-                f"{'.'.join(map(str, e['loc'])) or 'input'}: {e['msg']}" for e in error.errors()[:5]
-            )
-            takes = ", ".join(
-                f"{field}{'' if about.is_required() else ' (optional)'}"
-                for field, about in call.model_fields.items()
-            )
-            raise RefusedError(
-                f"malformed call of {name}: {wrong}. It takes: {takes or 'nothing'}"
-            ) from error
-
-
-def _schema(call: type[_Call]) -> dict[str, object]:
-    schema = call.model_json_schema()
-    return {key: value for key, value in schema.items() if key not in {"title", "description"}}
+    def parsed(self, name: str, given: object) -> calls.Call:
+        """The call, typed; see calls.parsed."""
+        return calls.parsed(name, given, self._offered)
