@@ -128,6 +128,16 @@ def wanted(
     )
 
 
+# As the API says it, with a status that blames the request.
+UNPAID = {
+    "type": "error",
+    "error": {
+        "type": "invalid_request_error",
+        "message": "You have reached your specified API usage limits. You will regain access on 2026-12-01.",
+    },
+}
+
+
 class Upstream:
     """The model: answers by what it is asked, and remembers what it saw."""
 
@@ -152,6 +162,8 @@ class Upstream:
             await asyncio.sleep(float(ask.removeprefix("slow ")))
         if ask == "bad":
             return web.json_response({"type": "error"}, status=400)
+        if ask == "unpaid":
+            return web.json_response(UNPAID, status=400)
         return web.json_response({"text": "hi", "usage": {"input_tokens": 10, "output_tokens": 3}})
 
     async def _ping(self, request: web.Request) -> web.StreamResponse:
@@ -360,7 +372,7 @@ async def test_a_request_that_the_model_refuses_is_the_agents_own(spec: TrialSpe
     assert trial.passed
 
 
-@pytest.mark.parametrize("ask", ["429", "529", "500", "401", "cut"])
+@pytest.mark.parametrize("ask", ["429", "529", "500", "401", "unpaid", "cut"])
 async def test_an_outage_of_the_model_is_no_trial(spec: TrialSpec, sandbox: Sandbox, ask: str) -> None:
     with pytest.raises(TrialNotRunError, match="the model"):
         await said(spec, sandbox, ["model", {"ask": ask}])

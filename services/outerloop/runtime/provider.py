@@ -10,6 +10,7 @@ from anthropic.types.message_create_params import MessageCreateParamsNonStreamin
 
 from outerloop.runtime.errors import OutageError, UserError
 from outerloop.runtime.prices import Usage
+from outerloop.runtime.refusals import about_the_account
 
 _FAILED_DEPENDENCY = 424  # how Bedrock says that the model itself failed
 # Connection, 429, 5xx and 529, after the SDK's own retries, which keep to retry-after. A key that is refused
@@ -60,7 +61,7 @@ async def ask(
     except anthropic.NotFoundError as error:
         raise UserError(f"{setting}: the provider does not know {request['model']!r}") from error
     except anthropic.APIStatusError as error:
-        if error.status_code == _FAILED_DEPENDENCY:
+        if error.status_code == _FAILED_DEPENDENCY or about_the_account(error.response.text):
             raise OutageError(f"the model provider is away ({where}): {error}") from error
         if "model identifier is invalid" in error.message:  # Bedrock's 400
             raise UserError(f"{setting}: the provider does not know {request['model']!r}") from error

@@ -23,6 +23,7 @@ import aiohttp
 from aiohttp import web
 
 from outerloop.runtime.errors import OutageError
+from outerloop.runtime.refusals import about_the_account
 from outerloop.trial.usage import Usage
 
 PATHS = frozenset({"v1/messages", "v1/messages/count_tokens", "v1/chat/completions"})
@@ -175,7 +176,7 @@ class ModelProxy:
         usage.finish()
         self.usage += usage
         told.append(usage)
-        if answer.status in _OUTAGE or answer.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
+        if _is_outage(answer.status, usage.text()):
             self._out(digest, f"the model answered {answer.status}: {usage.text()}")
         elif usage.error:
             self._out(digest, f"the model's stream ended with {usage.error}")
@@ -214,6 +215,11 @@ class ModelProxy:
 
 def nobody_pays(_: Usage | None) -> None:
     """Where calls are not paid for one by one."""
+
+
+def _is_outage(status: int, text: str) -> bool:
+    unpaid = status == HTTPStatus.BAD_REQUEST and about_the_account(text)
+    return unpaid or status in _OUTAGE or status >= HTTPStatus.INTERNAL_SERVER_ERROR
 
 
 class _AgentGoneError(Exception):
