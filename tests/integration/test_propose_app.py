@@ -26,7 +26,7 @@ from outerloop.propose.app import CONSUMES, Proposer
 from outerloop.propose.ids import change_id
 from outerloop.propose.memory import Memory
 from outerloop.propose.settings import ProposeSettings
-from outerloop.runtime.bus import Bus
+from outerloop.runtime.bus import MAX_RECORD_BYTES, Bus
 from outerloop.runtime.clickhouse import ClickHouse
 from outerloop.runtime.errors import OutageError
 from outerloop.runtime.pause import Pauses
@@ -699,6 +699,26 @@ async def test_the_harness_traces_itself(desk: Desk, tmp_path: Path) -> None:
     (mine,) = [t for t in traces if t.root.attributes.get("outerloop.agent") == agent]
     assert mine.agent == "outerloop-propose"
     assert [call.name for call in mine.tool_calls] == ["edit_file", "finish"]
+
+
+async def test_a_session_that_is_too_large_for_kafka_keeps_no_change_from_being_proposed(
+    desk: Desk, tmp_path: Path
+) -> None:
+    agent = agent_name()
+    record = await desk.accept(agent)
+    known = Memory(desk.db)
+    told = "A long story. " * (MAX_RECORD_BYTES // 14)
+    begun = await known.begin(
+        record,
+        change_id(record.eval_id, 1),
+        {0: ("prompt", told)},
+        attempt=1,
+        base_commit="4dffda6",
+        model="claude-sonnet-5-5",
+    )
+    await known.end(begun[0].record, {"base": "4dffda6", "patch": "a patch", "diagnosis": "d", "usd": 0.25})
+    await desk.advance(Model([DONE]), await remote(tmp_path, agent))
+    assert [(c.state, c.patch) for c in await desk.changes(agent)] == [(State.PROPOSED, "a patch")]
 
 
 async def stored(desk: Desk, tmp_path: Path) -> tuple[str, str, ChangeRecord]:

@@ -19,7 +19,7 @@ from opentelemetry.proto.trace.v1.trace_pb2 import Span, Status
 
 from outerloop.contracts.v1.decision_pb2 import VERDICT_SHIP, DecisionReached
 from outerloop.propose.memory import standing
-from outerloop.runtime.bus import Bus
+from outerloop.runtime.bus import Bus, TooLargeError
 from outerloop.runtime.clickhouse import ClickHouse
 from outerloop.runtime.errors import OutageError
 from outerloop.runtime.topics import OTLP_LOGS, OTLP_SPANS
@@ -59,7 +59,7 @@ class Tracing:
     async def _send(self, topic: str, value: bytes) -> None:
         try:
             await self._bus.send(topic, value, None, {})
-        except OutageError as error:
+        except (OutageError, TooLargeError) as error:
             log.warning("a session of the harness is not traced: %s", error)
 
 
