@@ -1,13 +1,14 @@
 """Which of a session's steps stand, and what a long conversation keeps."""
 
 import copy
+import time
 from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 
 from outerloop.propose.compaction import KEPT_TURNS, compact
-from outerloop.propose.memory import repeated, standing
+from outerloop.propose.memory import next_epoch, repeated, standing
 from outerloop.store.sessions import StepRecord, StepState
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
@@ -63,6 +64,14 @@ def row(step: int, epoch: int, state: StepState = DONE) -> StepRecord:
 def test_the_steps_that_stand(rows: list[StepRecord], expected: list[tuple[int, int]], twice: int) -> None:
     assert [(step.step, step.epoch) for step in standing(rows)] == expected
     assert repeated(rows) == twice
+
+
+def test_who_takes_a_session_up_is_later_than_all_before_also_than_one_whose_clock_is_ahead() -> None:
+    ahead = time.time_ns() + 3_600 * 10**9
+    rows = [row(1, ahead), row(2, ahead, ASKED)]
+    assert next_epoch([]) >= time.time_ns() - 10**9
+    rows += [row(2, next_epoch(rows))]
+    assert [each.step for each in standing(rows)] == [1, 2]
 
 
 def turn(

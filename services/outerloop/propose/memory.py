@@ -42,7 +42,7 @@ class Memory:
         """Go on with a session."""
         rows = await sessions.steps(self._db, record)
         past = Past(tuple(map(_step, standing(rows))), sum(row.usd for row in rows))
-        return Taken(record, past, time.time_ns())
+        return Taken(record, past, next_epoch(rows))
 
     async def begin(
         self,
@@ -113,6 +113,11 @@ def standing(rows: Sequence[StepRecord]) -> list[StepRecord]:
     while len(found) + 1 in chosen and (not found or found[-1].state is StepState.DONE):
         found.append(chosen[len(found) + 1])
     return found
+
+
+def next_epoch(rows: Sequence[StepRecord]) -> int:
+    """An epoch later than all that were, also those of a process whose clock is ahead of ours."""
+    return max(time.time_ns(), 1 + max((row.epoch for row in rows), default=0))
 
 
 def repeated(rows: Sequence[StepRecord]) -> int:
