@@ -258,6 +258,46 @@ async def test_a_session_goes_on_from_wherever_it_was_killed(tmp_path: Path, aft
         assert read[0] == read[1]
 
 
+def refusing(bench: Bench) -> Callable[[dict[str, Any], Dice], Reply]:
+    def reply(request: dict[str, Any], dice: Dice) -> Reply:
+        said = bench.reply(request, dice)
+        return {**said, "stop_reason": "refusal"} if len(bench.requests) > 1 else said
+
+    return reply
+
+
+@pytest.mark.parametrize("refused", [False, True], ids=["silence", "a refusal"])
+async def test_a_session_that_ended_has_ended_also_when_it_was_killed_before_that_was_stored(
+    tmp_path: Path, *, refused: bool
+) -> None:
+    first, again = (
+        Bench(tmp_path / name, [use("list_files")], [text("Hm.")], [text("Hm.")]) for name in ("one", "two")
+    )
+    async with serving(refusing(first) if refused else first.reply) as api, first.session(api) as session:
+        ended = await session.run("# Task")
+    assert isinstance(ended, GaveUp)
+    assert ended.ended is (Ended.PROVIDER if refused else Ended.SILENCE)
+    past = Past(tuple(first.steps), sum(step.usd for step in first.steps))
+    async with serving(again.reply) as api, again.session(api) as session:
+        assert await session.run("# Task", past) == ended
+    assert again.requests == []
+
+
+async def test_what_its_tools_came_to_is_kept_when_nobody_knows_whether_it_may_go_on(tmp_path: Path) -> None:
+    bench = Bench(tmp_path / "tree", [use("run_tests")])
+
+    async def away() -> str:
+        if bench.requests:
+            raise OutageError("Kafka is away")
+        return ""
+
+    async with serving(bench.reply) as api, bench.session(api) as session:
+        with pytest.raises(OutageError, match="Kafka"):
+            await replace(session, hindrance=away).run("# Task")
+    assert len(bench.requests) == 1
+    assert bench.results(0) == [("passed\n3 passed", False)]
+
+
 async def test_a_session_that_is_hindered_waits_and_makes_no_call(tmp_path: Path) -> None:
     bench = Bench(tmp_path / "tree", [use("list_files")])
 
@@ -535,7 +575,7 @@ async def test_a_session_ends_before_it_passes_its_budget(tmp_path: Path) -> Non
     assert 0.02 < outcome.usd <= 0.06
 
 
-@pytest.mark.parametrize("kind", ["429", "500", "529", "hang"])
+@pytest.mark.parametrize("kind", ["400", "429", "500", "529", "hang"])
 async def test_a_provider_that_is_away_is_an_outage(tmp_path: Path, kind: Any) -> None:
     bench = Bench(tmp_path / "tree", [use("list_files")])
     bench.fault = Fault(kind=kind, seconds=30)

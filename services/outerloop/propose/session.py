@@ -74,7 +74,12 @@ class Session:
         run = _Run(self, message)
         unwritten, ending = await run.catch_up(past or Past())
         while ending is None and (ending := run.meter.limit_reached()) is None:
-            if why := await self.hindrance():
+            try:
+                why = await self.hindrance()
+            except OutageError:
+                await self.on_steps(unwritten)  # so that no run of its tools is paid for again
+                raise
+            if why:
                 ending = (Ended.SUSPENDED, why)
                 break
             asked = Step(number=run.meter.steps + 1, epoch=self.epoch, usd=run.meter.most_usd)
@@ -85,7 +90,7 @@ class Session:
             except _REFUSED as error:
                 if not run.meter.steps:
                     raise  # malformed from the start: a bug
-                await self.on_steps([replace(asked, usd=0.0, content=[], reply=[])])
+                await self.on_steps([replace(asked, usd=0.0)])
                 ending = (Ended.PROVIDER, f"the provider refused to go on: {error.message}")
                 break
             await self.on_steps([step])
@@ -138,7 +143,7 @@ class _Run:
         self.meter.usd = past.usd
         ending: _Ending | None = None
         for step in past.steps:
-            if step.reply is None:
+            if not step.reply:  # not yet answered, or not any more: it was to end the session
                 self.meter.usd -= step.usd  # which answered() adds
                 whole, ending = await self.answered(step, step.stop_reason)
                 return [whole], ending
