@@ -268,6 +268,15 @@ async def test_what_an_accepted_eval_catches_is_not_drafted_twice(world: World) 
     assert world.bus.heard[-1] == world.bus.heard[-2]
 
 
+async def test_a_mode_that_opens_again_is_not_caught_by_the_eval_that_it_had(world: World) -> None:
+    before = await accepted(world)
+    await world.opens("opened by a person")
+    said = world.bus.said[-1]
+    assert isinstance(said, EvalDrafted)
+    assert said.eval_id != before.eval_id
+    assert await world.evals(State.LINKED) == []
+
+
 @pytest.mark.parametrize(
     ("verdict", "said"),
     [(REVIEW_MUTE, "muted it"), (REVIEW_NOT_A_FAILURE, "says that it is no failure")],

@@ -19,15 +19,21 @@ from engines.repositories import advance, agent_repository
 from outerloop.contracts.v1.eval_pb2 import (
     REPRODUCTION_NOT_REPRODUCED,
     REPRODUCTION_REPRODUCED,
+    REVIEW_ACCEPT,
     EvalAccepted,
     EvalDrafted,
+    EvalReviewed,
+    EvalUndraftable,
 )
 from outerloop.contracts.v1.failure_pb2 import ModeOpened
 from outerloop.dev.messages_api import Dice, Reply, serving
 from outerloop.draft import proving
 from outerloop.draft.app import Drafter
+from outerloop.draft.base import Base
+from outerloop.draft.proving import Proving
 from outerloop.draft.settings import DraftSettings
 from outerloop.runtime.clickhouse import ClickHouse
+from outerloop.runtime.errors import OutageError
 from outerloop.runtime.git import Repository
 from outerloop.store import drafting, evals, heldout
 from outerloop.store.evals import EvalRecord, Reproduction, State
@@ -61,7 +67,7 @@ class World:
     """An agent that says nothing, its repository, and the service that drafts for it."""
 
     def __init__(self, agent: str, remote: Repository, settings: DraftSettings, db: ClickHouse) -> None:
-        self.agent, self.remote, self.db, self.bus = agent, remote, db, Ear()
+        self.agent, self.remote, self.settings, self.db, self.bus = agent, remote, settings, db, Ear()
         self.paused = ""
         self.drafter = Drafter(settings, self.bus, db, self.why)
 
@@ -151,6 +157,101 @@ async def test_a_draft_that_the_base_passes_never_gates(engine: Any, tmp_path: P
     assert said.proof.reproduction == REPRODUCTION_NOT_REPRODUCED
 
 
+def picky_agent() -> bytes:
+    """Answers about parcels from 30 on: what went wrong with those was something else."""
+    knows = 'answer = "At the depot." if "parcel 3" in json.dumps(wish) else ""\nsaid ='
+    return AGENT.replace("said =", knows).encode()
+
+
+async def opens_with(world: World, name: str, *parcels: int) -> EvalRecord:
+    """A mode with a failure for each of these parcels, the oldest first."""
+    mode = f"{world.agent}-{name}"
+    for run, parcel in zip(sorted(numbers(len(parcels))), parcels, strict=True):
+        failed = samples.run(run, f"Where is my parcel {parcel}?", answer="", agent=world.agent)
+        await record_runs(world.db, [failed], mode=mode)
+    good = [samples.run(n, ASKED, answer="At the depot.", agent=world.agent) for n in numbers(4)]
+    await record_runs(world.db, good)
+    opened = ModeOpened(mode_id=mode, agent=world.agent, title="no answer")
+    await world.drafter.handle([delivery(opened, mode)])
+    (record,) = await evals.of_agent(world.db, world.agent, State.PROVING)
+    return record
+
+
+async def test_where_the_base_passes_a_draft_another_failure_of_the_mode_is_taken(
+    engine: Any, tmp_path: Path
+) -> None:
+    world = await world_of(engine, tmp_path)
+    await advance(world.remote, {"agent.py": picky_agent()})
+    first = await opens_with(world, "m1", 31, 17, 32, 18)
+    assert "parcel 31" in first.eval_yaml
+    aside = await world.proven(first)
+    (second,) = await evals.of_agent(world.db, world.agent, State.PROVING)
+    assert (aside.state, world.bus.said) == (State.SET_ASIDE, [])  # nobody need look at it
+    trials = f"{aside.base_trials} of {aside.base_trials} trials of {aside.base_commit[:12]} pass it"
+    assert aside.reason == f"{trials}: eval {second.eval_id} was drafted in its place"
+    found = await world.proven(second)
+    assert "parcel 17" in found.eval_yaml
+    assert (found.state, found.reproduction, found.tries) == (State.DRAFTED, Reproduction.REPRODUCED, 2)
+    assert [said.eval_id for said in world.bus.said if isinstance(said, EvalDrafted)] == [found.eval_id]
+    await world.drafter.proving.work_once()
+    assert len(world.bus.said) == 1
+
+
+async def test_a_mode_that_the_base_does_not_fail_is_put_before_a_person_and_then_parked(
+    engine: Any, tmp_path: Path
+) -> None:
+    world = await world_of(engine, tmp_path, answer="At the depot.", draft_tries=2)
+    first = await opens_with(world, "m1", 31, 17, 32)
+    assert (await world.proven(first)).state is State.SET_ASIDE
+    (second,) = await evals.of_agent(world.db, world.agent, State.PROVING)
+    found = await world.proven(second)
+    assert (found.state, found.reproduction) == (State.DRAFTED, Reproduction.NOT_REPRODUCED)
+    review = EvalReviewed(
+        eval_id=found.eval_id,
+        agent=world.agent,
+        review=REVIEW_ACCEPT,
+        reviewer="ada",
+        content_sha256=found.content_sha256,
+    )
+    for _ in range(2):  # also redelivered
+        await world.drafter.handle([delivery(review, "review")])
+    (_, *heard) = world.bus.heard
+    assert heard[:2] == heard[2:]
+    assert isinstance(heard[0][1], EvalAccepted)
+    parked = heard[1][1]
+    assert isinstance(parked, EvalUndraftable)
+    assert parked.mode_id == found.mode_id
+    assert parked.reason.startswith(f"eval {found.eval_id} is kept and never gates: ")
+    assert parked.reason.endswith("pass it; `outerloop modes open` has another one drafted")
+
+
+async def test_the_base_is_not_run_again_where_only_the_other_draft_was_missing(
+    engine: Any, tmp_path: Path
+) -> None:
+    world = await world_of(engine, tmp_path, answer="At the depot.")
+    first = await opens_with(world, "m1", 31, 17)
+    asked = list[str]()
+
+    async def away_at_first(record: EvalRecord) -> EvalRecord | None:
+        asked.append(record.eval_id)
+        if len(asked) == 1:
+            raise OutageError("the model is away")
+        return None
+
+    proving = Proving(world.settings, world.bus, world.db, Base(world.settings, world.db), away_at_first)
+    await proving.work_once()
+    waits = await evals.get(world.db, first.eval_id)
+    assert waits is not None
+    assert (waits.state, waits.reproduction) == (State.PROVING, Reproduction.NOT_REPRODUCED)
+    again = Proving(world.settings, world.bus, world.db, Base(world.settings, world.db), away_at_first)
+    await again.work_once()
+    now = await evals.get(world.db, first.eval_id)
+    assert now is not None
+    assert (now.state, now.reproduction) == (State.DRAFTED, Reproduction.NOT_REPRODUCED)
+    assert asked == [first.eval_id] * 2
+    assert len(await drafting.of_mode(world.db, first.mode_id)) == 1
+
+
 async def test_where_the_repository_is_not_as_it_must_be_the_gate_will_ask(
     engine: Any, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -206,21 +307,9 @@ def other(record: EvalRecord) -> str:
 
 
 async def test_a_variant_that_the_base_passes_is_none(engine: Any, tmp_path: Path) -> None:
-    # It answers about parcels from 30 on: what went wrong with those was something else.
     world = await world_of(engine, tmp_path)
-    picky = AGENT.replace(
-        "said =", 'answer = "At the depot." if "parcel 3" in json.dumps(wish) else ""\nsaid ='
-    )
-    await advance(world.remote, {"agent.py": picky.encode()})
-    mode = f"{world.agent}-m1"
-    for run, number in zip(sorted(numbers(5)), (17, 18, 31, 19, 32), strict=True):
-        failed = samples.run(run, f"Where is my parcel {number}?", answer="", agent=world.agent)
-        await record_runs(world.db, [failed], mode=mode)
-    good = [samples.run(n, ASKED, answer="At the depot.", agent=world.agent) for n in numbers(4)]
-    await record_runs(world.db, good)
-    opened = ModeOpened(mode_id=mode, agent=world.agent, title="no answer")
-    await world.drafter.handle([delivery(opened, mode)])
-    (record,) = await evals.of_agent(world.db, world.agent)
+    await advance(world.remote, {"agent.py": picky_agent()})
+    record = await opens_with(world, "m1", 17, 18, 31, 19, 32)
     before = await heldout.entry_of(world.db, record)
     asks = [str(held.variant.input) for held in before.held_out]
     assert [("parcel 3" in each) for each in asks] == [True, False]
@@ -228,7 +317,7 @@ async def test_a_variant_that_the_base_passes_is_none(engine: Any, tmp_path: Pat
     after = await heldout.entry_of(world.db, found)
     assert (found.reproduction, found.variants) == (Reproduction.REPRODUCED, 1)
     assert after.held_out == before.held_out[1:]
-    told = sorted(call.outcome.split(":")[0] for call in await drafting.of_mode(world.db, mode))
+    told = sorted(call.outcome.split(":")[0] for call in await drafting.of_mode(world.db, record.mode_id))
     assert told == ["reproduced", "variant 1", "variant 2"]
 
 

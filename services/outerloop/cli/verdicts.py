@@ -57,8 +57,8 @@ def check(record: EvalRecord, verdict: Review, reason: str) -> None:
         raise UserError(f"{name} was retired by {record.reviewer}: {record.reason}")
     elif record.state is State.PROVING:
         raise UserError(f"{name} is being run on the release branch: wait until it is drafted")
-    elif record.state is State.REJECTED and verdict != REVIEW_ACCEPT:
-        raise UserError(f"{name} was rejected before: {record.reason}")
+    elif record.state in {State.REJECTED, State.SET_ASIDE} and verdict != REVIEW_ACCEPT:
+        raise UserError(f"{name} was {record.state.value} before: {record.reason}")
     elif verdict in {REVIEW_NOT_A_FAILURE, REVIEW_MUTE} and record.mode_id == record.eval_id:
         raise UserError(f"{name} was imported, and is of no failure: reject it (`outerloop evals reject`)")
     if verdict != REVIEW_ACCEPT and not reason.strip():

@@ -1,6 +1,13 @@
 """Announce: what became of an eval, as the message that tells of it. Twice the same is the same event."""
 
-from outerloop.draft.record import eval_accepted, eval_drafted, eval_linked, eval_retired, eval_undraftable
+from outerloop.draft.record import (
+    eval_accepted,
+    eval_drafted,
+    eval_linked,
+    eval_retired,
+    eval_undraftable,
+    never_gates,
+)
 from outerloop.runtime.bus import Bus
 from outerloop.runtime.clickhouse import ClickHouse
 from outerloop.runtime.envelope import Delivery
@@ -23,6 +30,8 @@ class Announcer:
                 await self._bus.publish(eval_drafted(record), because=content, cause=cause)
             case State.ACCEPTED:
                 await self._bus.publish(eval_accepted(record), because=content, cause=cause)
+                if not record.gates:  # nothing is proposed for it, so its mode would wait for ever
+                    await self.park(record, never_gates(record), cause)
             case State.RETIRED:
                 await self._bus.publish(eval_retired(record), because=content, cause=cause)
             case State.UNDRAFTABLE:
@@ -31,7 +40,7 @@ class Announcer:
                 by = await evals.get(self._db, record.linked_eval)
                 message = eval_linked(record, by.mode_id if by else "")
                 await self._bus.publish(message, because=(record.eval_id, record.linked_eval), cause=cause)
-            case State.PROVING | State.REJECTED:
+            case State.PROVING | State.REJECTED | State.SET_ASIDE:
                 pass
 
     async def park(self, record: EvalRecord, reason: str, cause: Delivery | None) -> None:

@@ -54,8 +54,8 @@ class Drafter:
         self._writer = Writer(settings, asker) if asker else None
         self._wording = Wording(asker) if asker else None
         self._announcer = Announcer(bus, db)
-        self.proving = Proving(settings, bus, db, self._base)
-        self._reviews = Reviews(settings, db, self._announcer, self._draft)
+        self.proving = Proving(settings, bus, db, self._base, self._instead_at_once)
+        self._reviews = Reviews(settings, db, self._announcer, self._instead)
         # The second look at an opening must not run beside the first, or each would write another eval.
         self._one_at_a_time = asyncio.Lock()
         bus.subscribe(CONSUMES, self.handle, at_most=10)
@@ -125,10 +125,26 @@ class Drafter:
             await self._announcer.announce(record, None)
             await evals.insert(self._db, record)
 
+    async def _instead(self, record: EvalRecord) -> EvalRecord | None:
+        """A new row in place of a draft that is rejected, or that the base passes; see Instead."""
+        if record.tries >= self._settings.draft_tries:
+            return None
+        # Its id follows from that of this one: told again, it is there already.
+        opening = Opening.of(record).again()
+        made = await evals.get(self._db, opening.eval_id) or await self._draft(opening)
+        if not made.eval_yaml:
+            log.info("no other eval for %s: %s", record.title, made.reason)
+        return made if made.eval_yaml else None
+
+    async def _instead_at_once(self, record: EvalRecord) -> EvalRecord | None:
+        async with self._one_at_a_time:
+            return await self._instead(record)
+
     async def _draft(self, opening: Opening) -> EvalRecord:
         """A new row: a draft, or why there is none."""
         seen = await evidence.amount(self._db, opening.agent, opening.mode_id)
         found = await evidence.gather(self._db, opening.agent, opening.mode_id, self._settings)
+        found = found.anew() if opening.tries == 1 else found
         made = await asyncio.to_thread(found.draft, self._settings.draft_mutants)
         by_rules = made
         if self._writer is not None and not isinstance(made, Caught):

@@ -1,7 +1,7 @@
 """Gathers what a draft is made from, and says whether there is more of it than the last time."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from outerloop.draft.core.linked import Accepted, Caught, catching
 from outerloop.draft.core.measure import Draft, Failing, Undraftable
@@ -12,9 +12,10 @@ from outerloop.draft.settings import DraftSettings
 from outerloop.evals.expect.composite import Expectation
 from outerloop.evals.grade import exact
 from outerloop.evals.heldout import HeldOut
+from outerloop.evals.jsonvalue import canonical
 from outerloop.runtime.clickhouse import ClickHouse
 from outerloop.store import evals, heldout, spans, verdicts
-from outerloop.store.evals import EvalRecord, State
+from outerloop.store.evals import EvalRecord, Reproduction, State
 from outerloop.trace.acts import writes_of
 from outerloop.trace.model import Trace
 from outerloop.trace.neighbours import Crowd
@@ -45,8 +46,10 @@ class Amount:
 class Evidence:
     """What is recorded: failures of the mode, the oldest first, healthy runs, and failures of other modes.
 
-    `accepted` are the agent's accepted evals, `refused` what evals of the mode expected that were rejected,
-    and `reasons` why. `used` are the traces that evals of the mode, once accepted, held out or showed.
+    `accepted` are the agent's accepted evals of other modes, `refused` what evals of the mode expected that
+    were rejected, and `reasons` why. `used` are the traces that evals of the mode, once accepted, held out or
+    showed, `taken` the requests (as `draft` takes them) that an eval of the mode is on which was accepted, or
+    which the base passes.
     """
 
     failing: list[Failing]
@@ -56,6 +59,16 @@ class Evidence:
     refused: list[tuple[Expectation, ...]] = field(default_factory=list[tuple[Expectation, ...]])
     reasons: list[str] = field(default_factory=list[str])
     used: frozenset[str] = frozenset()
+    taken: frozenset[str] = frozenset()
+
+    def anew(self) -> "Evidence":
+        """For a mode that opens again: where every request is taken, none is, as the base has moved on."""
+        return self if self.exemplars else replace(self, taken=frozenset())
+
+    @property
+    def exemplars(self) -> list[Failing]:
+        """The failures that an eval may be written for."""
+        return [f for f in self.failing if canonical(f.trace.input_messages) not in self.taken]
 
     @property
     def writes(self) -> Sequence[str]:
@@ -67,7 +80,8 @@ class Evidence:
 
         It fails the share `mutants` of the runs that are broken on purpose.
         """
-        made = draft(self.failing, self.healthy, self.others, self.refused, mutants=mutants)
+        known = (self.failing, self.healthy, self.others, self.refused)
+        made = draft(*known, mutants=mutants, taken=self.taken)
         if isinstance(made, Undraftable):
             return made
         own = expectations(made.exemplar, made.sign, ()).own
@@ -104,7 +118,9 @@ async def gather(db: ClickHouse, agent: str, mode_id: str, settings: DraftSettin
         db, agent, mode_id, each=_OF_EACH, at_most=settings.draft_others
     )
     known = await evals.of_agent(db, agent)
-    accepted = [(record, record.eval) for record in known if record.gates]
+    mine = [r for r in known if r.mode_id == mode_id]
+    # One of the mode itself does not spare it another: it was given up, or the mode would not be open.
+    accepted = [(record, record.eval) for record in known if record.gates and record.mode_id != mode_id]
     sources = [eval_.provenance.source_traces[0] for _, eval_ in accepted if eval_.provenance.source_traces]
     wanted = [*(trace_id for trace_id, _ in failing), *healthy, *others, *sources]
     stored = await spans.traces(db, wanted)
@@ -118,10 +134,15 @@ async def gather(db: ClickHouse, agent: str, mode_id: str, settings: DraftSettin
             for source in eval_.provenance.source_traces[:1]
             if source in stored
         ],
-        [r.eval.expect for r in known if r.mode_id == mode_id and r.state is State.REJECTED],
-        [one_line(r.reason, 400) for r in known if r.mode_id == mode_id and r.state is State.REJECTED],
-        await _used(db, [r for r in known if r.mode_id == mode_id and r.state in _ONCE_ACCEPTED]),
+        [r.eval.expect for r in mine if r.state is State.REJECTED],
+        [one_line(r.reason, 400) for r in mine if r.state is State.REJECTED],
+        await _used(db, [r for r in mine if r.state in _ONCE_ACCEPTED]),
+        frozenset(canonical(r.eval.input.get("messages")) for r in mine if _is_taken(r)),
     )
+
+
+def _is_taken(record: EvalRecord) -> bool:
+    return record.state is State.ACCEPTED or record.reproduction is Reproduction.NOT_REPRODUCED
 
 
 async def _used(db: ClickHouse, before: Sequence[EvalRecord]) -> frozenset[str]:

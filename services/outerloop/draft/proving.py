@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
@@ -9,14 +10,14 @@ from outerloop.contracts.v1.failure_pb2 import ModeOpened
 from outerloop.draft.announce import Announcer
 from outerloop.draft.base import Base, Shown
 from outerloop.draft.policy import POLICY, needs_no_review
-from outerloop.draft.record import accepted, shown
+from outerloop.draft.record import accepted, passes, shown
 from outerloop.draft.settings import DraftSettings
 from outerloop.runtime.bus import Bus
 from outerloop.runtime.clickhouse import ClickHouse
 from outerloop.runtime.errors import OutageError, OuterloopError, UserError
 from outerloop.runtime.topics import topic_of
 from outerloop.store import evals, heldout
-from outerloop.store.evals import EvalRecord, State
+from outerloop.store.evals import EvalRecord, Reproduction, State
 
 log = logging.getLogger(__name__)
 
@@ -24,16 +25,21 @@ LOOK_SECONDS = 1.0
 # What cannot be run is tried again: after so long, so often, and then left to the gate, which asks the same.
 AFTER_OUTAGE = timedelta(seconds=20)
 OUTAGES = 15
+# Another eval in place of one; None after enough of them, or when none is proven.
+Instead = Callable[[EvalRecord], Awaitable[EvalRecord | None]]
 
 
 class Proving:
-    """Asks the base about each draft that this replica holds, one at a time."""
+    """Asks the base about each draft that this replica holds, one at a time; `instead` drafts another one."""
 
-    def __init__(self, settings: DraftSettings, bus: Bus, db: ClickHouse, base: Base) -> None:
+    def __init__(
+        self, settings: DraftSettings, bus: Bus, db: ClickHouse, base: Base, instead: Instead
+    ) -> None:
         self._settings = settings
         self._bus = bus
         self._db = db
         self._base = base
+        self._instead = instead
         self._announcer = Announcer(bus, db)
         # By eval; forgotten with the process, which costs a few tries.
         self._not_before: dict[str, tuple[datetime, int]] = {}
@@ -57,23 +63,44 @@ class Proving:
 
     async def _prove(self, record: EvalRecord) -> None:
         try:
-            found = await self._base.ask(record)
+            proven = await self._replaced(await self._asked(record))
         except OutageError as outage:
             if not self._given_up(record, outage):
                 return
-            proven = self._unasked(record)
+            proven = await self._as_known(record)
         except UserError as error:
             log.warning("%s: draft %s is not run on the base: %s", record.agent, record.eval_id, error)
-            proven = self._unasked(record)
+            proven = await self._as_known(record)
         except Exception:  # what is wrong with one draft, even a bug, must not end the service for others
             log.exception("%s: draft %s is not run on the base", record.agent, record.eval_id)
-            proven = self._unasked(record)
-        else:
-            proven = await self._judged(record, found)
+            proven = await self._as_known(record)
         self._not_before.pop(record.eval_id, None)
         # The row last: nothing is redelivered here, and a crash before it repeats all of this.
         await self._announcer.announce(proven, None)
         await evals.insert(self._db, proven)
+
+    async def _asked(self, record: EvalRecord) -> EvalRecord:
+        """The draft with the base's answer; nobody is asked twice, where only another draft was missing."""
+        if record.reproduction is Reproduction.NOT_REPRODUCED:
+            return replace(record, state=State.DRAFTED, at=datetime.now(UTC))
+        return await self._judged(record, await self._base.ask(record))
+
+    async def _replaced(self, proven: EvalRecord) -> EvalRecord:
+        """The draft; set aside, where the base passes it and another one is drafted in its place.
+
+        Nobody need look at it then: what failed once was no typical failure, or has been mended since.
+        """
+        if proven.reproduction is not Reproduction.NOT_REPRODUCED or not proven.as_drafted:
+            return proven
+        # Known to the drafter, so that it takes another request; still unproven, so that a crash repeats it.
+        await evals.insert(self._db, replace(proven, state=State.PROVING))
+        other = await self._instead(proven)
+        if other is None:
+            return proven
+        await self._announcer.announce(other, None)
+        await evals.insert(self._db, other)
+        why = f"{passes(proven)}: eval {other.eval_id} was drafted in its place"
+        return replace(proven, state=State.SET_ASIDE, reason=why)
 
     def _given_up(self, record: EvalRecord, outage: OutageError) -> bool:
         _, times = self._not_before.get(record.eval_id, (None, 0))
@@ -81,9 +108,10 @@ class Proving:
         log.warning("%s: draft %s waits for the base: %s", record.agent, record.eval_id, outage)
         return times + 1 >= OUTAGES
 
-    @staticmethod
-    def _unasked(record: EvalRecord) -> EvalRecord:
-        return replace(record, state=State.DRAFTED, at=datetime.now(UTC))
+    async def _as_known(self, record: EvalRecord) -> EvalRecord:
+        """As a draft for review, with what was found out of it by now."""
+        known = await evals.get(self._db, record.eval_id) or record
+        return replace(known, state=State.DRAFTED, at=datetime.now(UTC))
 
     async def _judged(self, record: EvalRecord, found: Shown) -> EvalRecord:
         """The draft with what the base showed; accepted where the agent's policy needs no review of it."""

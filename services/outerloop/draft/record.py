@@ -44,7 +44,7 @@ class Opening:
     agent: str
     mode_id: str
     title: str
-    tries: int = 1  # with those that people have rejected
+    tries: int = 1  # with those that people have rejected, or that the base passes
 
     @classmethod
     def of(cls, record: EvalRecord) -> "Opening":
@@ -52,7 +52,7 @@ class Opening:
         return cls(record.eval_id, record.agent, record.mode_id, record.title, record.tries)
 
     def again(self) -> "Opening":
-        """The next try, after a person has rejected this one."""
+        """The next try, after a person has rejected this one, or the base passes it."""
         return replace(self, eval_id=stable_id("eval", "instead of", self.eval_id), tries=self.tries + 1)
 
 
@@ -195,6 +195,19 @@ def shown(record: EvalRecord, found: Shown) -> EvalRecord:
         base_passed=found.asked.passed,
         base_trials=found.asked.trials,
         at=datetime.now(UTC),
+    )
+
+
+def passes(record: EvalRecord) -> str:
+    """That the base passes a draft that was run on it, in words."""
+    return f"{record.base_passed} of {record.base_trials} trials of {record.base_commit[:12]} pass it"
+
+
+def never_gates(record: EvalRecord) -> str:
+    """Why a mode whose accepted eval the base passes waits for a person."""
+    return (
+        f"eval {record.eval_id} is kept and never gates: {passes(record)};"
+        " `outerloop modes open` has another one drafted"
     )
 
 

@@ -4,8 +4,6 @@ An accepted eval binds. A rejected one is drafted anew, with what was rejected l
 the drafter, a few times. An edited one is proven again on what is recorded. Retired, it binds no longer.
 """
 
-import logging
-from collections.abc import Awaitable, Callable
 from datetime import UTC
 
 from outerloop.contracts.v1.eval_pb2 import (
@@ -20,15 +18,14 @@ from outerloop.contracts.v1.eval_pb2 import (
 )
 from outerloop.draft.announce import Announcer
 from outerloop.draft.edit import edited
-from outerloop.draft.record import Opening, accepted, refused
+from outerloop.draft.proving import Instead
+from outerloop.draft.record import accepted, refused
 from outerloop.draft.settings import DraftSettings
 from outerloop.runtime.clickhouse import ClickHouse
 from outerloop.runtime.envelope import Delivery
 from outerloop.runtime.errors import PoisonError, UserError
 from outerloop.store import evals, heldout
 from outerloop.store.evals import EvalRecord, State
-
-log = logging.getLogger(__name__)
 
 _NO: dict[Review, str] = {
     REVIEW_REJECT: "{who} rejected its eval: {why}",
@@ -39,19 +36,19 @@ _KNOWN = {REVIEW_ACCEPT, REVIEW_EDIT, REVIEW_RETIRE, *_NO}
 
 
 class Reviews:
-    """Takes verdicts, one at a time. `draft` makes the row of a new try."""
+    """Takes verdicts, one at a time. `instead` drafts another eval in place of one."""
 
     def __init__(
         self,
         settings: DraftSettings,
         db: ClickHouse,
         announcer: Announcer,
-        draft: Callable[[Opening], Awaitable[EvalRecord]],
+        instead: Instead,
     ) -> None:
         self._settings = settings
         self._db = db
         self._announcer = announcer
-        self._draft = draft
+        self._instead = instead
 
     async def take(self, review: EvalReviewed, cause: Delivery) -> None:
         """Do what a person has decided. Again, it changes nothing.
@@ -95,26 +92,17 @@ class Reviews:
         if record.state is not State.REJECTED:
             record = refused(record, review, reason, State.REJECTED)
             await evals.insert(self._db, record)
-        next_try = await self._next_try(record) if review.review == REVIEW_REJECT else None
+        next_try = await self._instead(record) if review.review == REVIEW_REJECT else None
         if next_try is None:
             await self._announcer.park(record, record.reason, cause)
         else:
             await self._store(next_try, cause)
 
-    async def _next_try(self, record: EvalRecord) -> EvalRecord | None:
-        """Another eval in place of a rejected one; None after enough of them, or when none is proven."""
-        if record.tries >= self._settings.draft_tries:
-            return None
-        # Its id follows from that of this one: told again, it is there already.
-        opening = Opening.of(record).again()
-        made = await evals.get(self._db, opening.eval_id) or await self._draft(opening)
-        if not made.eval_yaml:
-            log.info("no other eval for %s: %s", record.title, made.reason)
-        return made if made.eval_yaml else None
-
     async def _edit(self, record: EvalRecord, review: EvalReviewed, cause: Delivery) -> None:
-        if record.state is State.REJECTED:
-            raise PoisonError(f"{review.reviewer} edited eval {record.eval_id}, which was rejected before")
+        if record.state in {State.REJECTED, State.SET_ASIDE}:
+            raise PoisonError(
+                f"{review.reviewer} edited eval {record.eval_id}, which was {record.state.value} before"
+            )
         try:
             anew, entry = await edited(self._db, record, review, self._settings)
         except UserError as error:

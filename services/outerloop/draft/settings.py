@@ -22,7 +22,8 @@ class DraftSettings(ModelSettings):
     ] = ""
     draft_model_calls: Annotated[int, Field(ge=1, description="calls of that model for one draft")] = 3
     draft_tries: Annotated[
-        int, Field(ge=1, description="evals drafted for one opening of a mode, when people reject them")
+        int,
+        Field(ge=1, description="evals drafted for one opening, when people reject or the base passes"),
     ] = 3
     draft_mutants: Annotated[
         float,

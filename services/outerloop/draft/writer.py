@@ -106,7 +106,7 @@ _TOOL: ToolParam = {
 
 
 def _exemplar(found: Evidence) -> Failing | None:
-    return next((f for f in found.failing if f.trace.input_messages), None)
+    return next((f for f in found.exemplars if f.trace.input_messages), None)
 
 
 def _task(

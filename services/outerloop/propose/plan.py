@@ -128,8 +128,8 @@ def _hopeless(count: Counter[Outcome], max_attempts: int) -> str:
         why = f"its held-out variants have told what becomes of {told} changes, and are held out no longer"
         return f"{why}: retire it, and its mode gets an eval with others when it opens again"
     if count[Outcome.FINAL]:
-        why = "the base does not provably fail it, or a person closed its pull request"
-        return f"{why}: see the last decision"
+        why = "the base does not provably fail it, or a person closed its pull request: see the last decision"
+        return f"{why}; `outerloop modes open` has another eval drafted"
     if rejected + failed >= max_attempts:
         why = f"{rejected} changes were rejected, and {failed} sessions brought none"
         return f"{why}; a person should look at them"

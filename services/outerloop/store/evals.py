@@ -18,6 +18,8 @@ class State(StrEnum):
     PROVING = "proving"
     DRAFTED = "drafted"
     REJECTED = "rejected"
+    # The release branch passes it, and another one was drafted in its place.
+    SET_ASIDE = "set aside"
     ACCEPTED = "accepted"
     # A person has retired it: it binds no longer.
     RETIRED = "retired"
@@ -32,6 +34,7 @@ _STEPS = {
     State.DRAFTED: 1,
     State.LINKED: 1,
     State.REJECTED: 2,
+    State.SET_ASIDE: 2,
     State.ACCEPTED: 3,
     State.RETIRED: 4,
 }
@@ -96,6 +99,11 @@ class EvalRecord:
     def gates(self) -> bool:
         """Whether a change may be made for it and judged by it."""
         return self.state is State.ACCEPTED and self.reproduction is not Reproduction.NOT_REPRODUCED
+
+    @property
+    def as_drafted(self) -> bool:
+        """Whether it is the drafter's for a mode: no person wrote it anew or brought it along."""
+        return self.mode_id != self.eval_id and self.eval.provenance.drafted_by == self.drafter
 
     @property
     def recall(self) -> float:

@@ -10,6 +10,7 @@ from outerloop.evals.expect.changes import StateChanges
 from outerloop.evals.expect.composite import Expectation, Not
 from outerloop.evals.expect.tools import ToolCalled, ToolNotCalled
 from outerloop.evals.grade import grade
+from outerloop.evals.jsonvalue import canonical
 from outerloop.trace.model import Trace
 from outerloop.trace.neighbours import MOST, Crowd
 
@@ -75,6 +76,7 @@ def draft(
     refused: Sequence[Sequence[Expectation]] = (),
     *,
     mutants: float = MUTANTS,
+    taken: Collection[str] = (),
 ) -> Draft | Undraftable:
     """The best provable eval among the recorded failures of a mode; `failing` in order of occurrence.
 
@@ -84,15 +86,18 @@ def draft(
     merely avoids the failure does not pass; then the most typical, then the oldest. Failures on requests
     that mostly go well are left out: they may have been chance. Of a few it is the one whose eval is worth
     most, by how it does on healthy runs and on those that were broken on purpose, of which it must fail the
-    share `mutants`.
+    share `mutants`. A failure on one of the requests
+    `taken` (canonical JSON of its messages) is none.
     """
     recorded = _Recorded(failing, healthy, others)
     said_no = {_gist(expect) for expect in refused}
-    tried = [_try(candidate, recorded, said_no) for candidate in failing]
+    free = [each for each in failing if canonical(each.trace.input_messages) not in taken]
+    tried = [_try(each, recorded, said_no) for each in free]
     proven = [made for made in tried if isinstance(made, _Proven)]
     if not proven:
         reasons = dict.fromkeys(made.reason for made in tried if isinstance(made, Undraftable))
-        return Undraftable("; ".join(reasons) or "the mode has no stored trace")
+        none = "each request that fails has its eval" if failing else "the mode has no stored trace"
+        return Undraftable("; ".join(reasons) or none)
     usual = CHANCE * max(p.often for p in proven)
     often = [p for p in proven if p.often > usual]
     typical = TYPICAL * max(p.bad for p in often)
