@@ -328,7 +328,8 @@ def test_the_commands_show_what_was_sent(shell: Shell, tmp_path: Path) -> None:
     assert "is not YAML" in shell.refused(*edit)[1]
     text.write_text("id: x\n")
     assert f"eval {row['eval']}:1: agent: Field required" in shell.refused(*edit)[1]
-    assert shell.json("evals", "accept", row["eval"], "--who", "ada")["review"] == "accepted"
+    said = shell.json("evals", "accept", row["eval"], "--who", "ada")
+    assert (said["review"], said["taken"]) == ("accepted", True)
     until(lambda: to_review() == [])
     code, sentence = shell.refused("evals", "reject", row["eval"], "--reason", "late")
     binds = f"eval {row['eval'][:8]} was accepted by ada: it binds for good, until a person retires it"

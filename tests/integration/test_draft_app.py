@@ -12,6 +12,7 @@ import pytest_asyncio
 
 import samples
 from engines.draft import Ear, delivery, record_runs
+from outerloop.cli.came import Sent, watched
 from outerloop.cli.cases import proof_of
 from outerloop.contracts.v1.eval_pb2 import (
     REVIEW_ACCEPT,
@@ -75,17 +76,18 @@ class World:
         await self.drafter.handle([delivery(opened, event)])
 
     async def review(
-        self, record: EvalRecord, verdict: Review, reason: str = "", eval_yaml: str = ""
+        self, record: EvalRecord, verdict: Review, reason: str = "", eval_yaml: str = "", who: str = "ada"
     ) -> None:
         review = EvalReviewed(
             eval_id=record.eval_id,
             agent=self.agent,
             review=verdict,
-            reviewer="ada",
+            reviewer=who,
             reason=reason,
             content_sha256=record.content_sha256,
             eval_yaml=eval_yaml,
         )
+        review.reviewed_at.FromDatetime(NOW)
         await self.drafter.handle([delivery(review, "review")])
 
     async def evals(self, state: State | None = None) -> list[EvalRecord]:
@@ -504,3 +506,35 @@ async def test_an_imported_eval_that_is_rejected_is_not_drafted_anew(world: Worl
 async def test_what_is_imported_and_no_eval_is_poison(world: World, wrong: Any, why: str) -> None:
     with pytest.raises(PoisonError, match=why):
         await world.drafter.handle([delivery(brought(world, **wrong), "import")])
+
+
+async def test_who_was_first_is_told_to_the_other(world: World) -> None:
+    seen = await drafted(world)
+    name = seen.eval_id[:8]
+
+    def sent(verdict: Review, who: str) -> Sent:
+        return Sent(seen, verdict, who, "so", NOW)
+
+    mine, other = sent(REVIEW_EDIT, "ada"), sent(REVIEW_ACCEPT, "bob")
+    assert await watched(world.db, [mine, other], 0) == [None, None]  # nothing has come of them yet
+    edited = seen.eval.model_copy(update={"expect": (ToolCalled(tool="cancel"),)}).to_yaml()
+    await world.review(seen, REVIEW_EDIT, "so", edited)
+    took, late = await watched(world.db, [mine, other], 60)
+    assert took == ""
+    look = f"look at it again (`outerloop evals show {name}`)"
+    assert late == f"ada edited eval {name} meanwhile, and what you said is of another version: {look}"
+    with pytest.raises(PoisonError, match="a review of another version"):  # as the sentence says
+        await world.review(seen, REVIEW_ACCEPT, who="bob")
+
+
+async def test_who_comes_after_an_accept_is_told_that_it_stands(world: World) -> None:
+    seen = await drafted(world)
+    await world.review(seen, REVIEW_ACCEPT, who="bob")
+    sent = [
+        Sent(seen, REVIEW_ACCEPT, "bob", "", NOW),
+        Sent(seen, REVIEW_ACCEPT, "ada", "", NOW),
+        Sent(seen, REVIEW_REJECT, "ada", "so", NOW),
+        Sent(seen, REVIEW_EDIT, "ada", "so", NOW),
+    ]
+    lost = f"bob had eval {seen.eval_id[:8]} accepted before: what you said does not count"
+    assert await watched(world.db, sent, 60) == ["", "", lost, lost]

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from textual.widgets import Input, Static
 
+from outerloop.cli import came
 from outerloop.cli.cases import Case, proof_of, run_of
 from outerloop.cli.reviewing import Reviewing
 from outerloop.contracts.v1.eval_pb2 import (
@@ -75,11 +76,11 @@ class Sent:
 
     async def __call__(
         self, record: EvalRecord, verdict: int, *, who: str, reason: str, eval_yaml: str = ""
-    ) -> str:
+    ) -> came.Sent:
         if reason == "refuse me":
             raise UserError("Kafka says no")
         self.verdicts.append((record.eval_id, verdict, who, reason, eval_yaml))
-        return ""
+        return came.Sent(record, REVIEW_ACCEPT, who, reason, record.at)
 
 
 def shown(app: Reviewing, where: str = "#case") -> str:
@@ -112,6 +113,7 @@ async def test_one_key_accepts_and_the_next_case_comes() -> None:
         ("e1", REVIEW_ACCEPT, "ada", ""),
         ("e2", REVIEW_ACCEPT, "ada", ""),
     ]
+    assert [each.record.eval_id for each in app.sent] == ["e1", "e2"]
     assert len(app.done) == 2
 
 

@@ -7,6 +7,7 @@ from typing import Annotated, Any
 import typer
 
 from outerloop.cli import exchange, output, tryout
+from outerloop.cli.came import came_of, later
 from outerloop.cli.cases import find, held_out_of, load, proof_of, words_of
 from outerloop.cli.output import AsJson
 from outerloop.cli.publish import person
@@ -23,6 +24,7 @@ from outerloop.contracts.v1.eval_pb2 import (
 )
 from outerloop.evals.expect.base import NAMED
 from outerloop.evals.schema import schema_text
+from outerloop.runtime.errors import UserError
 from outerloop.store.evals import EvalRecord, State
 
 app = typer.Typer(
@@ -181,10 +183,15 @@ def _decide(
     eval_id: str, verdict: Review, who: str, reason: str, *, as_json: bool, eval_yaml: str = ""
 ) -> None:
     record, reviewer = output.run(find(eval_id)), person(who)
-    commit = output.run(say(record, verdict, who=reviewer, reason=reason, eval_yaml=eval_yaml))
+    sent = output.run(say(record, verdict, who=reviewer, reason=reason, eval_yaml=eval_yaml))
+    (lost,) = output.run(came_of([sent]))
+    if lost:
+        raise UserError(lost)
     if as_json:
-        said = {"eval": record.eval_id, "review": DONE[verdict], "reviewer": reviewer}
-        output.emit(said | ({"commit": commit} if commit else {}))
-    else:
-        where = f" (tombstone {commit[:12]})" if commit else ""
-        output.say(f"{DONE[verdict]}: eval {record.eval_id[:8]}: {record.title}{where}")
+        said = {"eval": record.eval_id, "review": DONE[verdict], "reviewer": reviewer, "taken": lost == ""}
+        output.emit(said | ({"commit": sent.commit} if sent.commit else {}))
+        return
+    where = f" (tombstone {sent.commit[:12]})" if sent.commit else ""
+    output.say(f"{DONE[verdict]}: eval {record.eval_id[:8]}: {record.title}{where}")
+    if lost is None:
+        output.say(later(sent))

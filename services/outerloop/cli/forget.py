@@ -79,7 +79,7 @@ async def _forget(session: str, user: str, agent: str, who: str, *, yes: bool) -
 async def _retire(db: ClickHouse, found: Found, who: str) -> list[str]:
     """Retire what binds, and wait until the loop knows: nothing may bind that has no text any more."""
     binding = [record for record in found.evals if record.state is State.ACCEPTED]
-    commits = [await say(record, REVIEW_RETIRE, who=who, reason=_REASON) for record in binding]
+    commits = [(await say(record, REVIEW_RETIRE, who=who, reason=_REASON)).commit for record in binding]
     deadline = time.monotonic() + WAIT_SECONDS
     for record in binding:
         while (now := await evals.get(db, record.eval_id)) and now.state is not State.RETIRED:

@@ -5,6 +5,7 @@ from typing import Annotated
 import typer
 
 from outerloop.cli import output
+from outerloop.cli.came import came_of, later
 from outerloop.cli.cases import proof_of, run_of, waiting, words_of
 from outerloop.cli.output import AsJson
 from outerloop.cli.publish import person
@@ -50,3 +51,9 @@ def review(
     app = Reviewing(cases, person(who))
     app.run()
     output.say(f"{len(app.done)} of {len(cases)} judged" + "".join(f"\n{line}" for line in app.done))
+    came = output.run(came_of(app.sent))
+    for sent, lost in zip(app.sent, came, strict=True):
+        if lost is None:
+            output.say(f"{sent.record.title}: {later(sent)}")
+    if lost_ones := list(filter(None, came)):
+        raise UserError("; ".join(lost_ones))

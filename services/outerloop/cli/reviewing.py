@@ -13,6 +13,7 @@ from textual.binding import BindingType
 from textual.containers import VerticalScroll
 from textual.widgets import Footer, Header, Input, Static
 
+from outerloop.cli.came import Sent
 from outerloop.cli.cases import Case, proof_of, run_of, words_of
 from outerloop.cli.output import clean
 from outerloop.cli.verdicts import DONE, say
@@ -27,7 +28,7 @@ from outerloop.contracts.v1.eval_pb2 import (
 from outerloop.runtime.errors import OuterloopError
 from outerloop.store.evals import EvalRecord
 
-Say = Callable[..., Awaitable[str]]
+Say = Callable[..., Awaitable[Sent]]
 Edit = Callable[[str], str | None]
 
 _VERDICTS: dict[str, Review] = {
@@ -40,7 +41,7 @@ _VERDICTS: dict[str, Review] = {
 
 
 class Reviewing(App[None]):
-    """Shows `cases` to the person `who`; `done` has a line for each verdict that was sent."""
+    """Shows `cases` to the person `who`; `done` has a line for each verdict that was sent, in `sent`."""
 
     TITLE = "outerloop review"
     CSS = """
@@ -65,6 +66,7 @@ class Reviewing(App[None]):
     ) -> None:
         super().__init__()
         self.done: list[str] = []
+        self.sent: list[Sent] = []
         self._cases = list(cases)
         self._who = who
         self._send = send
@@ -146,12 +148,13 @@ class Reviewing(App[None]):
     async def _judge(self, verdict: Review, reason: str, text: str = "") -> None:
         record = self._record
         try:
-            await self._send(record, verdict, who=self._who, reason=reason, eval_yaml=text)
+            sent = await self._send(record, verdict, who=self._who, reason=reason, eval_yaml=text)
         except OuterloopError as error:
             self._tell(str(error))
             return
         line = f"{DONE[verdict]}: {record.title}"
         self.done.append(line)
+        self.sent.append(sent)
         del self._cases[self._at]
         self._at = min(self._at, max(0, len(self._cases) - 1))
         self._show()

@@ -4,6 +4,7 @@ import tempfile
 from datetime import datetime
 from pathlib import Path
 
+from outerloop.cli.came import Sent, overtaken
 from outerloop.cli.config import common
 from outerloop.cli.publish import now, publish
 from outerloop.contracts.v1.eval_pb2 import (
@@ -26,6 +27,7 @@ from outerloop.runtime.envelope import stable_id
 from outerloop.runtime.errors import UserError
 from outerloop.runtime.git import Repository
 from outerloop.runtime.settings import load
+from outerloop.store import evals
 from outerloop.store.evals import EvalRecord, State
 
 DONE: dict[Review, str] = {
@@ -65,14 +67,16 @@ def check(record: EvalRecord, verdict: Review, reason: str) -> None:
         raise UserError("the reason is empty: say why, for those who come after")
 
 
-async def say(record: EvalRecord, verdict: Review, *, who: str, reason: str, eval_yaml: str = "") -> str:
-    """Send the verdict; a commit of the agent's repository if it made one.
+async def say(record: EvalRecord, verdict: Review, *, who: str, reason: str, eval_yaml: str = "") -> Sent:
+    """Send the verdict, with a commit to the agent's repository where it is retired.
 
     Raises:
-        UserError: as `check`; when what was edited is no eval; when the repository is not as it must be.
+        UserError: as `check`; when somebody has judged it since it was read; when what was edited is no
+            eval; when the repository is not as it must be.
         OutageError: when Kafka, ClickHouse or the repository is away.
     """
     check(record, verdict, reason)
+    await _check_current(record)
     at = now()
     message = EvalReviewed(
         eval_id=record.eval_id,
@@ -95,7 +99,17 @@ async def say(record: EvalRecord, verdict: Review, *, who: str, reason: str, eva
         await _label(record, who, reason, at)
     elif verdict == REVIEW_MUTE:
         await _mute(record, who, reason, at)
-    return commit
+    return Sent(record, verdict, who, reason, at, commit)
+
+
+async def _check_current(record: EvalRecord) -> None:
+    db = ClickHouse(common())
+    try:
+        current = await evals.get(db, record.eval_id)
+    finally:
+        await db.close()
+    if current is not None and (why := overtaken(record, current)):
+        raise UserError(why)
 
 
 async def _check_edit(record: EvalRecord, message: EvalReviewed) -> None:
