@@ -52,7 +52,7 @@ pytestmark = pytest.mark.asyncio(loop_scope="module")
 ASKED = "Please cancel my order A-1"
 LOOKED, CANCELLED = samples.Call("get_order", {"id": "A-1"}), samples.Call("cancel", {"id": "A-1"})
 FAILED = samples.Call("get_order", {"id": "1"}, "invalid order id '1'", failed=True)
-NOW = datetime.now(UTC)
+NOW = datetime.now(UTC).replace(microsecond=0)
 
 
 class World:
