@@ -46,8 +46,9 @@ from outerloop.runtime.clickhouse import ClickHouse
 from outerloop.runtime.envelope import Delivery
 from outerloop.runtime.git import RefUpdate, Repository
 from outerloop.runtime.topics import topic_of
-from outerloop.store import decisions, evaluations, modes, releases, trials, verdicts
+from outerloop.store import decisions, evaluations, modes, rates, releases, trials, verdicts
 from outerloop.store.migrate import migrate
+from outerloop.store.rates import Part
 from outerloop.store.trials import TrialRecord
 from outerloop.store.verdicts import Beside, Verdict
 from outerloop.trace.evaluation import Evaluation
@@ -134,6 +135,7 @@ class Production:
                 occurred_at=start + n * EVERY,
                 judged_at=datetime.now(UTC),
                 beside=tuple(beside),
+                input_tokens=load,
             )
             for n, mode in enumerate(modes)
         ]
@@ -291,7 +293,7 @@ def span(row: Verdict, session: str, load: int) -> Span:
         start_ns=start,
         end_ns=start + load * 1_000_000,
         session_id=session,
-        input_tokens=load,
+        input_tokens=2 * load,  # of itself and of all below it: the verdict knows what was used
     )
 
 
@@ -654,6 +656,8 @@ async def test_slow_and_costly_traces_are_watched_too(production: Production) ->
     decision = await production.release(SHIPPED)
     await production.serve(SHIPPED, [""] * 60, load=900)
     await production.look()
+    part = Part(production.agent, EARLIER, SHIPPED, 1000)
+    assert await rates.usual_loads(production.db, part) == (100_000_000, 100)
     found = (await releases.findings(production.db, production.agent))[decision.decision_id]
     assert found["worse"].reason.startswith(
         "slow traces became worse: 0 of 400 traces before the release, 60 of"

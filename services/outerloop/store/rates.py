@@ -81,8 +81,8 @@ class Spread:
 _SAID = "arrayConcat([(toString(detector), toString(mode_id))], arrayMap(b -> (b.1, b.2), beside))"
 # The mode is the one that the first of these detectors found.
 _PART = f"""
-SELECT trace_id, first.2 AS mode_id, occurred_at FROM (
-    SELECT trace_id, occurred_at,
+SELECT trace_id, first.2 AS mode_id, occurred_at, tokens FROM (
+    SELECT trace_id, occurred_at, input_tokens + output_tokens AS tokens,
            arrayFirst(s -> {{any_detector:Bool}} OR has({{detectors:Array(String)}}, s.1), {_SAID}) AS first
     FROM verdicts FINAL
     WHERE agent = {{agent:String}}
@@ -103,10 +103,13 @@ FROM (
     FROM ({_PART})
 ) GROUP BY mode_id
 """  # noqa: S608 - our own text only
+# Tokens by the verdict: a span around others tells of theirs again, and triage has seen which.
 _LOADS = f"""
-SELECT TraceId, min(Timestamp) AS at, maxIf(Duration, ParentSpanId = '') AS duration,
-       sum(InputTokens + OutputTokens) AS tokens, max(SessionId) AS session
-FROM otel_traces FINAL WHERE TraceId IN (SELECT trace_id FROM ({_PART})) GROUP BY TraceId
+SELECT s.at AS at, s.duration AS duration, v.tokens AS tokens, s.session AS session FROM (
+    SELECT TraceId, min(Timestamp) AS at, maxIf(Duration, ParentSpanId = '') AS duration,
+           max(SessionId) AS session
+    FROM otel_traces FINAL WHERE TraceId IN (SELECT trace_id FROM ({_PART})) GROUP BY TraceId
+) AS s INNER JOIN ({_PART}) AS v ON v.trace_id = s.TraceId
 """  # noqa: S608 - our own text only
 _SPREAD = """
 SELECT uniqExactIf(session, session != '') AS sessions,

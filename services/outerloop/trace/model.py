@@ -134,6 +134,24 @@ class Trace:
         return tuple(s for s in self.spans if s.operation in {"chat", "text_completion", "generate_content"})
 
     @cached_property
+    def counted_calls(self) -> tuple[Span, ...]:
+        """The calls to a model that are counted: those with no other one below them.
+
+        A framework's span around the one of the SDK is no second call, and tells of the same tokens again.
+        One below that tells of no tokens, where the one around it does, counts for nothing.
+        """
+        telling = [s for s in self.model_calls if s.input_tokens or s.output_tokens]
+        calls = telling or self.model_calls
+        parents = {span.span_id: span.parent_span_id for span in self.spans}
+        around = set[str]()
+        for call in calls:
+            above = call.parent_span_id
+            while above in parents and above not in around:  # hostile spans may go round in circles
+                around.add(above)
+                above = parents[above]
+        return tuple(call for call in calls if call.span_id not in around)
+
+    @cached_property
     def input_messages(self) -> list[Any]:
         """The request as GenAI messages: the root's, else those of the first model call; [] if none."""
         sources = [self.root.input, *(s.input for s in self.model_calls[:1])]

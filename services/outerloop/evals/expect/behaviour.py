@@ -123,7 +123,7 @@ class AtMost(Check):
 
 
 def _taken(name: str, run: Run) -> float:
-    calls = run.trace.model_calls
+    calls = run.trace.counted_calls
     match name:
         case "model_calls":
             return len(calls)
