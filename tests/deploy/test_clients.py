@@ -55,7 +55,8 @@ class Client:
 
 CLIENTS = [
     Client("anthropic_sdk", error="tool_error", refusal="ValueError('no order Z-9')"),
-    # OpenInference leaves out the name of an argument that is a tool's only one, and what a failed tool said.
+    # OpenInference leaves out the name of a tool's only argument, which the call of the model has, and
+    # what a failed tool said.
     Client("langgraph_agent", arguments="%s", refusal=""),
     Client("pydantic_agent", grpc=True),
     Client(
@@ -187,6 +188,7 @@ async def test_what_a_client_traces_is_stored_and_understood(here: Here, client:
     assert [normal(row) for row in await here.tools(trace.trace_id)] == [
         ("get_order", client.arguments % "A-1", "shipped, arrives on Tuesday", "", False)
     ]
+    assert [call.arguments for call in trace.tool_calls] == [{"order_id": "A-1"}]
     assert not any(span.failed for span in trace.spans)
 
 

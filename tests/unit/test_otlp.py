@@ -569,3 +569,37 @@ def test_a_langgraph_says_its_answer_with_the_last_message_of_its_state() -> Non
 @pytest.mark.parametrize("output", ['{"messages": ["a"]}', '{"messages": [{"data": 1}]}', '{"messages": 3}'])
 def test_an_answer_that_only_looks_like_a_state_is_plain_text(output: str) -> None:
     assert Trace.of([Span(trace_id="t", span_id="1", output=output)]).answer == output
+
+
+def langgraph(*asked: str, given: str = "A-1", tool: str = "get_order") -> Trace:
+    """A model asked for calls of get_order with these arguments; the tool's span says what was given."""
+    parts = [{"type": "tool_call", "id": "1", "name": "get_order", "arguments": each} for each in asked]
+    said = json.dumps([{"role": "assistant", "parts": parts}])
+    return Trace.of(
+        [
+            Span(trace_id="t", span_id="1", operation="chat", output=said),
+            Span(trace_id="t", span_id="2", operation="execute_tool", tool=tool, arguments=given, start_ns=1),
+        ]
+    )
+
+
+def test_the_only_argument_of_a_langgraph_tool_has_the_name_that_the_model_gave_it() -> None:
+    (call,) = langgraph('{"order_id": "A-2"}', '{"order_id": "A-1"}', "half of", "[1]").tool_calls
+    assert call.arguments == {"order_id": "A-1"}
+    (call,) = langgraph('{"order_id": "5"}', given="5").tool_calls
+    assert call.arguments == {"order_id": "5"}
+
+
+@pytest.mark.parametrize(
+    "trace",
+    [
+        langgraph('{"order_id": "A-2"}'),
+        langgraph('{"order_id": "A-1"}', tool="cancel"),
+        langgraph('{"order_id": "A-1", "why": "so"}'),
+        langgraph('{"order_id": 5}', given="5"),  # a number is given with its name
+        langgraph('{"order_id": "A-1"}', '{"name": "A-1"}', '{"order_id": "A-1"}'),  # nobody knows which
+        langgraph('{"a": ""}', given=""),
+    ],
+)
+def test_a_bare_argument_has_no_name_that_was_not_given(trace: Trace) -> None:
+    assert trace.tool_calls[0].arguments == {}

@@ -4,15 +4,12 @@ A trace is the same thing whether it was read from ClickHouse, decoded from Kafk
 trial's sandbox, so signals and expectations are written once, over these classes.
 """
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
-# As deep as protobuf allows; deeper JSON is hostile, and would end in a RecursionError further on.
-_LEVELS = 100
-_LANGCHAIN_ROLES = {"human": "user", "ai": "assistant"}
+from outerloop.trace.messages import asked_for, messages_of, object_of, text_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,10 +120,30 @@ class Trace:
     def tool_calls(self) -> tuple[ToolCall, ...]:
         """Executed tool calls in order of start."""
         return tuple(
-            ToolCall(s.tool, object_of(s.arguments), s.result, s.failed, s.span_id)
+            ToolCall(s.tool, self._arguments_of(s), s.result, s.failed, s.span_id)
             for s in self.spans
             if s.operation == "execute_tool"
         )
+
+    def _arguments_of(self, call: Span) -> dict[str, Any]:
+        text = call.arguments
+        bare = text and not text.lstrip().startswith("{")
+        return self._asked_with_one_text.get((call.tool, text), {}) if bare else object_of(text)
+
+    @cached_property
+    def _asked_with_one_text(self) -> dict[tuple[str, str], dict[str, Any]]:
+        """By tool and text: the arguments of calls that the model asked for with one text.
+
+        OpenInference gives of a LangGraph's tool the text alone. Where the model gave the same text under two
+        names, nobody knows under which the tool was called.
+        """
+        asked: dict[tuple[str, str], dict[str, Any]] = {}
+        for tool, arguments in (each for call in self.model_calls for each in asked_for(call.output)):
+            for value in arguments.values():
+                if len(arguments) == 1 and isinstance(value, str):
+                    known = asked.setdefault((tool, value), arguments)
+                    asked[tool, value] = arguments if known == arguments else {}
+        return asked
 
     @cached_property
     def model_calls(self) -> tuple[Span, ...]:
@@ -156,7 +173,7 @@ class Trace:
         """The request as GenAI messages: the root's, else those of the first model call; [] if none."""
         sources = [self.root.input, *(s.input for s in self.model_calls[:1])]
         # OpenInference's LangChain gives the root a message with a role and nothing in it.
-        told = (_messages(source, "user") for source in sources)
+        told = (messages_of(source, "user") for source in sources)
         return next((ms for ms in told if any(m.get("parts") or m.get("content") for m in ms)), [])
 
     @cached_property
@@ -168,67 +185,5 @@ class Trace:
     def answer(self) -> str:
         """The text that the agent ended with: the root's output, else the last model call's."""
         sources = [self.root.output, *(s.output for s in self.model_calls[-1:])]
-        texts = ("\n".join(filter(None, map(text_of, _messages(s, "assistant")))) for s in sources)
+        texts = ("\n".join(filter(None, map(text_of, messages_of(s, "assistant")))) for s in sources)
         return next((t for t in texts if t), "")
-
-
-def text_of(message: Mapping[str, Any]) -> str:
-    """The text parts of one GenAI message, joined; also of the older {"role", "content"} form."""
-    parts = message.get("parts")
-    if parts is None:
-        return str(message.get("content") or "")
-    named = [p for p in parts if isinstance(p, dict)] if isinstance(parts, list) else []
-    return "\n".join(str(p.get("content") or "") for p in named if p.get("type") == "text")
-
-
-def _messages(text: str, role: str) -> list[Any]:
-    # OpenInference and Traceloop give plain text where the GenAI conventions give messages.
-    value = _json(text)
-    if said := _of_state(value):
-        return said if role == "user" else said[-1:]
-    if isinstance(value, list):
-        return [m for m in value if isinstance(m, dict)]
-    if isinstance(value, dict) and ("parts" in value or "content" in value):
-        return [value]
-    return [{"role": role, "parts": [{"type": "text", "content": text}]}] if text else []
-
-
-def _of_state(value: Any) -> list[Any]:
-    """The messages of a LangGraph's state, the last of which is its answer; [] when it is none."""
-    listed = value.get("messages") if isinstance(value, dict) else None
-    said = []
-    for message in listed if isinstance(listed, list) else ():
-        data = message.get("data") if isinstance(message, dict) else None
-        if not isinstance(data, dict):
-            return []
-        role = _LANGCHAIN_ROLES.get(str(message.get("type")), str(message.get("type")))
-        content = data.get("content")
-        blocks = content if isinstance(content, list) else [{"type": "text", "text": content}]
-        texts = [b.get("text") for b in blocks if isinstance(b, dict) and b.get("type") == "text"]
-        parts = [{"type": "text", "content": text} for text in texts if isinstance(text, str) and text]
-        said.append({"role": role, "parts": parts})
-    return said
-
-
-def object_of(text: str) -> dict[str, Any]:
-    """The object that a JSON text says; {} when it says none that could be written again: it is hostile."""
-    value = _json(text)
-    return value if isinstance(value, dict) else {}
-
-
-def _json(text: str) -> Any:
-    """The value of a JSON text, None when it is none that could be written again: traces are hostile."""
-    try:
-        value = json.loads(text) if text else None
-    except (ValueError, RecursionError):
-        return None
-    if not _within(value, _LEVELS):
-        return None
-    if "\\ud" in text.lower():  # half of a surrogate pair is a str in Python, and not text anywhere else
-        return json.loads(json.dumps(value, ensure_ascii=False).encode("utf-8", "replace"))
-    return value
-
-
-def _within(value: Any, levels: int) -> bool:
-    items = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
-    return levels > 0 and all(_within(item, levels - 1) for item in items)

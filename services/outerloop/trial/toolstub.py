@@ -9,7 +9,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from outerloop.evals.cassette import Player, ToolAnswer
-from outerloop.trace.model import ToolCall, object_of
+from outerloop.trace.messages import object_of
+from outerloop.trace.model import ToolCall
 from outerloop.trial.livetools import LiveTools
 
 

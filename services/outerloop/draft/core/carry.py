@@ -8,7 +8,8 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from outerloop.trace.model import ToolCall, Trace, text_of
+from outerloop.trace.messages import text_of
+from outerloop.trace.model import ToolCall, Trace
 
 # 'A-1031' is 1031 to a customer.
 _PREFIX = re.compile(r"\A\D+(?=\d)")

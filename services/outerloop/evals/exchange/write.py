@@ -12,7 +12,7 @@ from outerloop.evals.expect.behaviour import AtMost
 from outerloop.evals.expect.composite import AllOf, AnyOf, Not
 from outerloop.evals.expect.refusal import Refused
 from outerloop.evals.model import Eval
-from outerloop.trace.model import text_of
+from outerloop.trace.messages import text_of
 
 
 def promptfoo(evals: Sequence[Eval]) -> tuple[str, list[str]]:

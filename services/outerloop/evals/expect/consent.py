@@ -10,7 +10,8 @@ from outerloop.evals.expect.base import Check, Run, Seen, listed
 from outerloop.evals.expect.patterns import Pattern, found
 from outerloop.evals.expect.tools import as_made
 from outerloop.evals.jsonvalue import canonical
-from outerloop.trace.model import ToolCall, Trace, text_of
+from outerloop.trace.messages import text_of
+from outerloop.trace.model import ToolCall, Trace
 
 _ASKS = r"(?i)\?|\bconfirm|\bplease (?:reply|respond|say)\b"
 _AGREES = (

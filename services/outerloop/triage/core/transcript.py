@@ -12,7 +12,8 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property, lru_cache
 from typing import Any, Literal
 
-from outerloop.trace.model import Span, ToolCall, Trace, text_of
+from outerloop.trace.messages import text_of
+from outerloop.trace.model import Span, ToolCall, Trace
 from outerloop.triage.core.entities import entities, leaves
 
 Role = Literal["user", "assistant", "call"]
