@@ -10,9 +10,12 @@ import pytest
 
 from integration.test_cli import Service, Shell, until
 from outerloop.cli.kafka import records
-from outerloop.contracts.v1.loop_pb2 import LoopPaused
+from outerloop.contracts.v1.loop_pb2 import LessonNoted, LoopPaused
+from outerloop.runtime.clickhouse import ClickHouse
 from outerloop.runtime.settings import Settings
 from outerloop.runtime.topics import topic_of
+from outerloop.store import modes
+from outerloop.store.modes import Mode
 
 
 @pytest.fixture(scope="module")
@@ -59,6 +62,10 @@ def test_an_agent_that_nobody_knows_cannot_be_paused(shell: Shell) -> None:
     known.env["OUTERLOOP_AGENTS"] = "helpdesk=/srv/helpdesk.git"
     code, sentence = known.refused("pause", "helpdsek")
     assert (code, "helpdesk" in sentence) == (2, True)
+    assert known.refused("lessons", "add", "Be kind.", "--agent", "helpdsek") == (code, sentence)
+    # As of a variable that is not set: it does not mean the whole loop.
+    for command in (("pause", ""), ("resume", ""), ("lessons", "add", "Be kind.", "--agent", "")):
+        assert known.refused(*command) == (2, "the agent's name is blank")
 
 
 def test_a_lesson_is_added_listed_and_retired(shell: Shell, propose: None) -> None:
@@ -76,10 +83,40 @@ def test_a_lesson_is_added_listed_and_retired(shell: Shell, propose: None) -> No
     assert (row["agent"], row["text"]) == ("helpdesk", "Never widen a tool's rights.")
     assert listed("--agent", "another") == []
     assert shell.refused("lessons", "retire", "nope", "--reason", "x")[0] == 2
+    # Though there is one only, nothing was named.
+    assert shell.refused("lessons", "retire", "", "--reason", "x")[0] == 2
+    assert "blank" in shell.refused("lessons", "retire", row["lesson"], "--reason", " ")[1]
     shell.json("lessons", "retire", row["lesson"], "--reason", "too strict", "--who", "bo")
     until(lambda: listed() == [])
     (kept,) = listed("--all")
     assert kept["lesson"] == row["lesson"]
+
+
+def test_a_lesson_of_a_mode_is_of_one_that_is_there(shell: Shell) -> None:
+    settings = Settings(
+        kafka=shell.env["OUTERLOOP_KAFKA"],
+        kafka_idempotent_producer=False,
+        clickhouse=shell.env["OUTERLOOP_CLICKHOUSE"],
+        clickhouse_database=shell.env["OUTERLOOP_CLICKHOUSE_DATABASE"],
+    )
+
+    async def known() -> None:
+        db = ClickHouse(settings)
+        mode = Mode("5be1a2c4-mode", "clerk", "It refuses", "f", "k", datetime.now(UTC))
+        await modes.insert(db, mode)
+        await modes.enter(db, mode.mode_id, modes.State.OPEN, "c", at=datetime.now(UTC))
+        await db.close()
+
+    asyncio.run(known())
+    add = ("lessons", "add", "Be kind.", "--agent")
+    assert "no mode nope" in shell.refused(*add, "clerk", "--mode", "nope")[1]
+    assert "is of the agent clerk" in shell.refused(*add, "helpdesk", "--mode", "5be1a2c4")[1]
+    shell.json(*add, "clerk", "--mode", "5be1a2c4")
+    sent = [
+        LessonNoted.FromString(r.value) for r in asyncio.run(records(settings, topic_of(LessonNoted).name))
+    ]
+    assert [message.mode_id for message in sent if message.agent == "clerk"] == ["5be1a2c4-mode"]
+    assert "attempts are shown 800" in shell.refused("lessons", "add", "x" * 801, "--agent", "clerk")[1]
 
 
 def test_without_a_session_there_is_none_to_show(shell: Shell) -> None:

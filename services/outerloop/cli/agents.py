@@ -1,7 +1,8 @@
-"""Agents: whose traces were judged, for commands that are about one of them."""
+"""Agents, for commands that are about one of them: those whose traces were judged, those that are served."""
 
 from collections.abc import Sequence
 
+from outerloop.cli.config import common
 from outerloop.runtime.errors import UserError
 
 _SHOWN = 20
@@ -17,3 +18,16 @@ def check_known(agent: str, known: Sequence[str]) -> None:
         more = f" and {len(known) - _SHOWN} more" if len(known) > _SHOWN else ""
         there = f"there are: {', '.join(known[:_SHOWN])}{more}" if known else "no trace was judged yet"
         raise UserError(f"there is no agent {agent!r}; {there}" if agent else f"name the --agent; {there}")
+
+
+def check_served(agent: str) -> None:
+    """Pass if OUTERLOOP_AGENTS names `agent`, or is not set where the command is given.
+
+    Raises:
+        UserError: naming those that there are.
+    """
+    known = common().repositories()
+    if not agent.strip():
+        raise UserError("the agent's name is blank")
+    if known and agent not in known:
+        raise UserError(f"there is no agent {agent!r} in OUTERLOOP_AGENTS, which names {', '.join(known)}")

@@ -5,10 +5,13 @@ from typing import Annotated
 import typer
 
 from outerloop.cli import output
+from outerloop.cli.agents import check_served
 from outerloop.cli.config import common
+from outerloop.cli.modes import find
 from outerloop.cli.output import AsJson
 from outerloop.cli.publish import now, person, publish
 from outerloop.contracts.v1.loop_pb2 import LessonNoted
+from outerloop.propose.context import ITEM_CHARS
 from outerloop.runtime.clickhouse import ClickHouse
 from outerloop.runtime.envelope import stable_id
 from outerloop.runtime.errors import UserError
@@ -50,16 +53,24 @@ def add(
     text: Annotated[str, typer.Argument(help="what to heed, in a sentence or two")],
     *,
     agent: Annotated[str, typer.Option(help="the agent that it is about")],
-    mode: Annotated[str, typer.Option(help="id of the one mode that it is about; default: all")] = "",
+    mode: Annotated[
+        str, typer.Option(help="the one mode that it is about, by the beginning of its id; default: all")
+    ] = "",
     who: Who = "",
     as_json: AsJson = False,
 ) -> None:
     """Tell later attempts something."""
     if not text.strip():
         raise UserError("the lesson is empty: say what attempts are to heed")
+    if len(text) > ITEM_CHARS:
+        raise UserError(f"the lesson has {len(text)} characters; attempts are shown {ITEM_CHARS} of one")
+    check_served(agent)
+    mode_id = _mode_of(agent, mode) if mode else ""
     at = now()
-    lesson_id = stable_id("lesson", agent, mode, text, at.isoformat())
-    message = LessonNoted(lesson_id=lesson_id, agent=agent, mode_id=mode, text=text.strip(), by=person(who))
+    lesson_id = stable_id("lesson", agent, mode_id, text, at.isoformat())
+    message = LessonNoted(
+        lesson_id=lesson_id, agent=agent, mode_id=mode_id, text=text.strip(), by=person(who)
+    )
     message.noted_at.FromDatetime(at)
     output.run(publish(message, (lesson_id, "added")))
     _done(lesson_id, "added", as_json=as_json)
@@ -74,8 +85,10 @@ def retire(
     as_json: AsJson = False,
 ) -> None:
     """Tell later attempts no more of a lesson; it stays on record."""
+    if not reason.strip():
+        raise UserError("--reason is blank: say it for those who come after")
     found = [r for r in output.run(_load(""))[0] if r.lesson_id.startswith(lesson)]
-    if len(found) != 1:
+    if len(found) != 1 or not lesson:
         raise UserError(
             f"{len(found)} lessons have an id that begins with {lesson!r}: see `outerloop lessons list`"
         )
@@ -85,6 +98,13 @@ def retire(
     message.noted_at.FromDatetime(now())
     output.run(publish(message, (found[0].lesson_id, "retired", message.noted_at.ToJsonString())))
     _done(found[0].lesson_id, "retired", as_json=as_json)
+
+
+def _mode_of(agent: str, beginning: str) -> str:
+    row = output.run(find(beginning))
+    if row["agent"] != agent:
+        raise UserError(f"mode {row['mode_id']} is of the agent {row['agent']}, not of {agent}")
+    return str(row["mode_id"])
 
 
 def _done(lesson_id: str, what: str, *, as_json: bool) -> None:

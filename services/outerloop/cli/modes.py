@@ -83,7 +83,7 @@ def modes(
 @app.command()
 def show(mode: ModeId, *, as_json: AsJson = False) -> None:
     """One mode: what it is, whom it affects, its life, and example traces with the span that went wrong."""
-    row = output.run(_find(mode))
+    row = output.run(find(mode))
     steps = output.run(query(_LIFE, mode=row["mode_id"]))
     examples = output.run(query(_EXAMPLES, traces=list(row["examples"])))
     if as_json:
@@ -102,7 +102,7 @@ def show(mode: ModeId, *, as_json: AsJson = False) -> None:
 @app.command()
 def merge(mode: ModeId, into: ModeId, *, why: Why, by: Who = "", as_json: AsJson = False) -> None:
     """MODE is the same as INTO: its failures become INTO's, those of the past and those to come."""
-    target = output.run(_find(into))
+    target = output.run(find(into))
     _rule(mode, RULING_MERGE, why, by, as_json=as_json, into=target)
 
 
@@ -151,7 +151,7 @@ def _rule(
     containing: str = "",
     title: str = "",
 ) -> None:
-    row = output.run(_find(mode))
+    row = output.run(find(mode))
     _check(row, why, into)
     at, who = now(), person(by)
     into_id = into["mode_id"] if into else ""
@@ -195,7 +195,8 @@ def _check(row: dict[str, Any], why: str, into: dict[str, Any] | None) -> None:
         )
 
 
-async def _find(mode: str) -> dict[str, Any]:
+async def find(mode: str) -> dict[str, Any]:
+    """The one mode whose id begins so."""
     found = await query(_FOUND, mode=mode)
     if not found:
         raise UserError(f"there is no mode {mode}; `outerloop modes --all` shows them")

@@ -5,19 +5,21 @@ from typing import Annotated
 import typer
 
 from outerloop.cli import output
-from outerloop.cli.config import common
+from outerloop.cli.agents import check_served
 from outerloop.cli.output import AsJson
 from outerloop.cli.publish import now, person, publish
 from outerloop.contracts.v1.loop_pb2 import LoopPaused
-from outerloop.runtime.errors import UserError
 from outerloop.runtime.pause import EVERY
 
-Agent = Annotated[str, typer.Argument(help="one agent; without it the whole loop", metavar="[AGENT]")]
+Agent = Annotated[
+    str,
+    typer.Argument(help="one agent; without it the whole loop", metavar="[AGENT]", show_default=False),
+]
 Who = Annotated[str, typer.Option("--who", help="who decides; default: the user name")]
 
 
 def pause(
-    agent: Agent = "",
+    agent: Agent = EVERY,
     *,
     reason: Annotated[str, typer.Option("--reason", help="why, for those who come after")] = "",
     who: Who = "",
@@ -27,20 +29,19 @@ def pause(
     _say(agent, paused=True, reason=reason, who=who, as_json=as_json)
 
 
-def resume(agent: Agent = "", *, who: Who = "", as_json: AsJson = False) -> None:
+def resume(agent: Agent = EVERY, *, who: Who = "", as_json: AsJson = False) -> None:
     """Let the loop go on from where it was paused."""
     _say(agent, paused=False, reason="", who=who, as_json=as_json)
 
 
 def _say(agent: str, *, paused: bool, reason: str, who: str, as_json: bool) -> None:
-    known = common().repositories()
-    if agent and known and agent not in known:
-        raise UserError(f"there is no agent {agent!r} in OUTERLOOP_AGENTS, which names {', '.join(known)}")
-    message = LoopPaused(agent=agent or EVERY, paused=paused, by=person(who), reason=reason)
+    if agent != EVERY:
+        check_served(agent)
+    message = LoopPaused(agent=agent, paused=paused, by=person(who), reason=reason)
     at = now()
     message.at.FromDatetime(at)
     output.run(publish(message, (message.agent, paused, at.isoformat())))
     if as_json:
-        output.emit({"agent": agent or "all", "paused": paused, "by": message.by})
+        output.emit({"agent": "all" if agent == EVERY else agent, "paused": paused, "by": message.by})
     else:
-        output.say(f"{agent or 'the loop'} {'is paused' if paused else 'goes on'}")
+        output.say(f"{'the loop' if agent == EVERY else agent} {'is paused' if paused else 'goes on'}")

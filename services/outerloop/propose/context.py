@@ -15,7 +15,7 @@ from outerloop.trace.model import ToolCall, Trace
 from outerloop.trace.signal import Signal
 
 _LINE_CHARS = 300
-_ITEM_CHARS = 800
+ITEM_CHARS = 800
 _DIAGNOSIS_CHARS = 1_500
 _DIFF_CHARS = 6_000
 _MOST_FAILED_EVALS = 6
@@ -171,7 +171,7 @@ def _next(call: ToolCall | None) -> str:
         return "makes no further call"
     how = "fails with" if call.failed else "gives"
     said = f"calls {call.name} with {dict(call.arguments)}, which {how} {call.result}"
-    return quote.one_line(said, _ITEM_CHARS)
+    return quote.one_line(said, ITEM_CHARS)
 
 
 def _id(trace: Trace) -> str:
@@ -184,7 +184,7 @@ def _hex(identifier: str) -> str:
 
 def _attempt(attempt: Attempt) -> str:
     if not attempt.patch:
-        why = quote.one_line(attempt.reason, _ITEM_CHARS)
+        why = quote.one_line(attempt.reason, ITEM_CHARS)
         return f"### Attempt {attempt.number}: no change\n\nwhy: {why}"
     failed = _items([_failed(eval_) for eval_ in attempt.failed[:_MOST_FAILED_EVALS]])
     return "\n\n".join(
@@ -192,8 +192,8 @@ def _attempt(attempt: Attempt) -> str:
             f"### Attempt {attempt.number}: {'shipped, and did not hold' if attempt.undone else 'rejected'}",
             f"diagnosis: {quote.one_line(attempt.diagnosis, _DIAGNOSIS_CHARS)}",
             quote.fenced(attempt.patch, "diff", _DIFF_CHARS),
-            *([f"production: {quote.one_line(attempt.undone, _ITEM_CHARS)}"] if attempt.undone else []),
-            "\n".join([f"gate: {quote.one_line(attempt.reason, _ITEM_CHARS)}", *failed]),
+            *([f"production: {quote.one_line(attempt.undone, ITEM_CHARS)}"] if attempt.undone else []),
+            "\n".join([f"gate: {quote.one_line(attempt.reason, ITEM_CHARS)}", *failed]),
         ]
     )
 
@@ -206,4 +206,4 @@ def _failed(eval_: FailedEval) -> str:
 
 def _items(items: Sequence[str]) -> list[str]:
     """Each item on a line of its own."""
-    return [f"- {quote.one_line(item, _ITEM_CHARS)}" for item in items]
+    return [f"- {quote.one_line(item, ITEM_CHARS)}" for item in items]
