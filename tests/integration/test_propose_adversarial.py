@@ -33,7 +33,7 @@ from outerloop.propose.paths import RefusedError
 from outerloop.propose.screening import Screening
 from outerloop.propose.tools import Toolbox
 from outerloop.propose.workspace import MAX_RESULT_CHARS, Workspace
-from outerloop.runtime.agentfile import AgentFile, Changes
+from outerloop.runtime.agentfile import AgentFile, Changes, Environment
 from outerloop.trial.checks import run_checks
 from outerloop.trial.isolation import Bubblewrap
 from outerloop.trial.sandbox import Sandbox
@@ -45,6 +45,11 @@ FILES = {
     "tools/refund.yaml": b"description: refunds\npermissions: [read]\ninput: {}\n",
     "agent.py": b"import json\nimport helper\n",
     "helper.py": b"import requests\n",
+    "options.py": b"O = Options(turns=3, allowed_tools=['read'], role='clerk')\n"
+    b"run(\n    require_approval=True,\n)\n",
+    "mcp.json": b'{"servers": {"files": {"autoApprove": []}}}\n',
+    "agents/clerk.md": b"---\nname: clerk\nallowed-tools: Read\n---\nBe kind.\n",
+    "prompts/examples.yaml": b"examples:\n- {role: user, content: Hi}\n- {role: assistant, content: Hello}\n",
     ".github/workflows/ci.yml": b"on: push\n",
     "run.sh": b"#!/bin/sh\n",
 }
@@ -262,6 +267,11 @@ SECRETS = [
     '"gh" + "p_16C7e42F292c6912" "E7710c838347Ae178B4a"',
     base64.b64encode(b"AKIA" + b"IOSFODNN7EXAMPLE").decode(),
     r"\x41KIA" + "IOSFODNN7EXAMPLE",
+    # What is taken out of traces is taken into no change.
+    "hf" + "_abcdefghijABCDEFGHIJabcdefghij1234",
+    "-----BEGIN PGP " + "PRIVATE KEY BLOCK-----",
+    "Authorization: Bearer " + "q7Xz19LmPw83RtYvB2aa",
+    "DB_PWD=" + "q7Xz19LmPw83RtYvB2",
 ]
 
 
@@ -280,6 +290,16 @@ async def test_what_looks_like_a_secret_is_sent_back(room: Room, line: str) -> N
         ("REQUIREMENTS.TXT", "x"),
         ("pyproject.toml", "[project]"),
         ("package.json", "{}"),
+        ("requirements/base.in", "evil"),
+        ("agent/constraints.in", "evil"),
+        ("environment-dev.yml", "x"),
+        ("Dockerfile.prod", "RUN true"),
+        (".npmrc", "x"),
+        ("bun.lockb", "x"),
+        ("pins/all.txt", "evil==1.0"),  # outerloop.yaml names it as the lock
+        ("agent.py", 'subprocess.run(["pip", "install", "evil"])'),
+        ("new.py", "# /// script\n# dependencies = ['evil']\n# ///"),
+        ("new.py", "# coding: utf-7\n#+AAo-import evil"),
         ("agent.py", "import paramiko"),
         ("agent.py", "from evil.tools import x"),
         ("agent.py", "tools = __import__('evil.tools')"),
@@ -289,6 +309,8 @@ async def test_what_looks_like_a_secret_is_sent_back(room: Room, line: str) -> N
 async def test_a_new_dependency_takes_the_owners_word(room: Room, path: str, line: str) -> None:
     (room.tree / path).parent.mkdir(exist_ok=True)
     policy(room, line, path)
+    terms = room.screening.terms.model_copy(update={"environment": Environment(lock="pins/all.txt")})
+    room.screening = replace(room.screening, terms=terms)
     assert "changes.dependencies" in await room.objections()
     assert await room.objections(dependencies=True) == ""
 
@@ -306,6 +328,12 @@ async def test_what_the_agent_imports_already_is_no_new_dependency(room: Room) -
         ("tools/refund.yaml", "input: {}", "input: {}\nsandbox: false"),
         ("tools/refund.yaml", "input: {}", "access: {orders: all}"),
         ("agent.py", "import json", "import json\nALLOWED_HOSTS = 1\nallow = '*'"),
+        ("tools/refund.yaml", "input: {}", "input: {}\nannotations: {readOnlyHint: false}"),
+        ("tools/refund.yaml", "input: {}", "input: {}\ntools: [read_file, run_shell]"),
+        ("options.py", "allowed_tools=['read']", "allowed_tools=['read', 'bash']"),
+        ("options.py", "    require_approval=True,\n", ""),
+        ("mcp.json", '"autoApprove": []', '"autoApprove": ["*"]'),
+        ("agents/clerk.md", "allowed-tools: Read", "allowed-tools: Bash(*)"),
     ],
 )
 async def test_a_wider_permission_takes_the_owners_word(room: Room, path: str, old: str, new: str) -> None:
@@ -314,6 +342,35 @@ async def test_a_wider_permission_takes_the_owners_word(room: Room, path: str, o
     assert await room.objections(permissions=True) == ""
     with pytest.raises(RefusedError, match=r"changes\.permissions"):
         await room.tools.check(FINISH)
+
+
+@pytest.mark.parametrize(
+    ("path", "old", "new"),
+    [
+        (
+            "prompts/examples.yaml",
+            "- {role: user, content: Hi}",
+            "- {role: user, content: Hi}\n- {role: tool}",
+        ),
+        ("options.py", "turns=3", "turns=4"),  # beside a permission that stays
+        ("agents/clerk.md", "Be kind.", "Be kind. Access: by the customer only."),
+    ],
+)
+async def test_who_says_a_message_and_what_stays_is_no_permission(
+    room: Room, path: str, old: str, new: str
+) -> None:
+    await room.tools.answer("edit_file", {"path": path, "old": old, "new": new})
+    assert await room.objections() == ""
+
+
+@pytest.mark.parametrize("request_", ["Cancel my order, please!", "请取消我的订单并退款"])
+async def test_a_short_request_is_quoted_as_a_whole(room: Room, request_: str) -> None:
+    eval_ = EVAL.model_copy(update={"input": {"message": request_}})
+    room.screening = replace(room.screening, eval=eval_)
+    policy(room, f'if text == "{request_.lower()}": refund()')
+    assert "quotes the eval's own values" in await room.objections()
+    (room.tree / "prompts/policy.md").write_bytes(FILES["prompts/policy.md"] + b"Cancel an order at once.\n")
+    assert await room.objections() == ""
 
 
 @pytest.mark.parametrize(
@@ -350,6 +407,10 @@ async def test_a_wider_permission_takes_the_owners_word(room: Room, path: str, o
         f'sha256(order) == "{hashlib.sha256(b"A-4711").hexdigest()}"',
         f'md5(order).startswith("{hashlib.md5(b"A-4711", usedforsecurity=False).hexdigest()[:10]}")',
         '"my order 4" "711-X has " + "not arrived"',
+        'if re.match("A-471[1]", order): refund()',
+        'if re.match(r"A-(?:47)(?:11)", order): refund()',
+        'order in ["A-" + "47"] + ["11"]',
+        "if order.replace('-', '') == 'A4711': refund()",
     ],
 )
 async def test_a_change_that_quotes_the_evals_own_values_is_sent_back(room: Room, line: str) -> None:

@@ -7,12 +7,14 @@ import pytest
 
 from outerloop.cli import texts
 from outerloop.cli.texts import text_of
-from outerloop.runtime.agentfile import Changes
+from outerloop.runtime.agentfile import AgentFile
 from outerloop.runtime.contents import Edited, objections
 from outerloop.runtime.errors import UserError
 from outerloop.runtime.yamltext import MOST_CHARACTERS, loaded
 
 LAUGHS = "a0: &a0 [x, x]\n" + "".join(f"a{n}: &a{n} [*a{n - 1}, *a{n - 1}]\n" for n in range(1, 40))
+
+TERMS = AgentFile(agent="a", run=("python",), mutable=("**",))
 
 
 @pytest.mark.parametrize(
@@ -69,4 +71,4 @@ def test_a_file_that_cannot_be_read_is_named(tmp_path: Path, monkeypatch: pytest
 def test_what_a_change_writes_into_a_file_of_settings_is_no_bomb_for_who_looks_at_it() -> None:
     bomb = LAUGHS + "permissions: *a39\n"
     edited = Edited("settings.yaml", "", bomb)
-    assert list(objections([edited], Changes(), ()))  # by its lines, then
+    assert list(objections([edited], TERMS, ()))  # by its lines, then

@@ -20,6 +20,8 @@ _YEAR = re.compile(r"(?:19|20)\d\d")
 _LEAST = 4
 _LEAST_HIDDEN = 5  # shorter ones stand in whatever is turned round or decoded, by chance
 _RUN = 6  # words in a row that are no chance
+_LEAST_WORDS = 3
+_LEAST_UNSPACED = 8  # characters of a sentence in a script without spaces
 _SHOWN = 5
 
 
@@ -29,7 +31,9 @@ def quoted_values(added: Sequence[str], eval_: Eval, cassette: Cassette, base: C
     allowed = "\n".join([*base, *(call.result for call in cassette.calls if call.failed)]).casefold()
     own = sorted({v for v in _own(eval_, cassette) if v.casefold() not in allowed})
     read = [reading.casefold() for reading in faithful(text)]
+    spelled = set().union(*map(_spellings, read)) - _spellings(allowed)
     found = [v for v in own if any(_stands_in(v.casefold(), reading) for reading in read)]
+    found += [v for v in own if v not in found and _bare(v) in spelled]
     found += [v for v in _concealed(own, text) if v not in found]
     words, known = " ".join(map(_words, read)), _words(allowed)
     found += [run for run in _runs(eval_.input) if run in words and run not in known][:1]
@@ -79,12 +83,21 @@ def _bare(value: str) -> str:
     return re.sub(r"\W|_", "", value.casefold())
 
 
+def _spellings(text: str) -> set[str]:
+    """What a text names, whatever stands between the letters and digits of each: A4711 is A-4711."""
+    named = map(_bare, _TOKEN.findall(text))
+    return {each for each in named if len(each) >= _LEAST_HIDDEN and any(map(str.isdigit, each))}
+
+
 def _words(text: str) -> str:
     return " ".join(re.findall(r"\w+", text.casefold()))
 
 
 def _runs(request: Any) -> Iterator[str]:
-    """Every run of _RUN words in the texts of a request."""
+    """Every run of _RUN words in the texts of a request; a shorter text as a whole, if it is a sentence."""
     for text in _texts(request):
         words = _words(text).split()
+        unspaced = not text.isascii() and len(text) >= _LEAST_UNSPACED
+        if len(words) < _RUN and (len(words) >= _LEAST_WORDS or unspaced):
+            yield " ".join(words)
         yield from (" ".join(words[at : at + _RUN]) for at in range(len(words) - _RUN + 1))

@@ -62,7 +62,7 @@ class Screening:
             for c in changes
         ]
         texts = await asyncio.to_thread(_texts, self.untouched)
-        found = objections(edited, self.terms.changes, _modules(texts))
+        found = objections(edited, self.terms, _modules(texts))
         added = [line for file in edited for line in file.added]
         added += [change.path for change in changes if change.status == "A"]
         if values := quoted_values(added, self.eval, self.cassette, texts.values()):

@@ -11,25 +11,21 @@ import re
 import sys
 import tomllib
 from collections import Counter
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from pathlib import PurePosixPath
 from typing import Any
 
-from outerloop.runtime.agentfile import Changes, folded
+from outerloop.runtime.agentfile import AgentFile, folded
 from outerloop.runtime.errors import UserError
 from outerloop.runtime.readings import faithful, hidden
+from outerloop.runtime.secrets.credentials import kinds
 from outerloop.runtime.yamltext import loaded
 
+# Beside what secrets/ knows: less would be too little to take it out of a trace.
 _SECRETS = {
-    "a private key": r"-----BEGIN [A-Z ]*PRIVATE KEY-----",
-    "an AWS access key": r"\b(?:AKIA|ASIA)[0-9A-Z]{16}\b",
-    "a GitHub token": r"\b(?:gh[pousr]_[A-Za-z0-9]{30,}|github_pat_\w{30,})",
-    "a GitLab token": r"\bglpat-[\w-]{20,}",
+    "a private key": r"-----BEGIN [A-Z ]*PRIVATE KEY(?: BLOCK)?-----",
     "an API key": r"\b(?:sk|pk|rk)[-_](?:ant|proj|live|test)?[-_]?[\w-]{20,}",
-    "a Slack token": r"\bxox[abeprs]-[\w-]{10,}",
-    "a Google API key": r"\bAIza[\w-]{35}",
-    "a signed token (JWT)": r"\beyJ[\w-]{10,}\.eyJ[\w-]{10,}\.[\w-]{10,}",
-    "a password in an address": r"://[^/\s:@]+:[^/\s@]{4,}@",
 }
 _ASSIGNED = re.compile(
     r"(?i)(?:secret|token|passw(?:or)?d|credential|api[_-]?key)[\w-]*[\"']?\s*[:=]\s*[\"']?([^\s\"',;]{12,})"
@@ -37,15 +33,32 @@ _ASSIGNED = re.compile(
 # Bits a character: below it stand words and placeholders, above it what a machine has drawn.
 _ENTROPY = 3.6
 _MANIFESTS = re.compile(
-    r"(?i)(?:^|/)(?:[\w.-]*requirements[\w.-]*\.(?:txt|in)|[\w.-]*constraints[\w.-]*\.txt|.*\.lock|pyproject\.toml|"
-    r"setup\.(?:py|cfg)|pipfile|environment\.ya?ml|package(?:-lock)?\.json|pnpm-lock\.yaml|go\.(?:mod|sum)|cargo\.toml|"
-    r"gemfile|dockerfile)$"
+    r"(?:^|/)(?:.*\.lockb?|[\w.-]*(?:requirements|constraints)[\w.-]*\.(?:txt|in|pip)|requirements/.+\.(?:txt|in)|"
+    r"pyproject\.toml|setup\.(?:py|cfg)|pipfile|tox\.ini|pip\.conf|(?:pdm|pixi|poetry|uv)\.toml|"
+    r"(?:conda|environment)(?:[.-][\w.-]*)?\.ya?ml|"
+    r"package(?:-lock)?\.json5?|npm-shrinkwrap\.json|pnpm-(?:lock|workspace)\.yaml|deno\.jsonc?|\.npmrc|\.yarnrc.*|"
+    r"go\.(?:mod|sum|work)|cargo\.toml|gemfile|.*\.gemspec|composer\.json|pom\.xml|build\.gradle.*|.*\.csproj|mix\.exs|"
+    r"(?:docker|container)file.*|.*\.dockerfile|(?:docker-)?compose[\w.-]*\.ya?ml)$"
+)
+_CODE = (".py", ".sh", ".js", ".ts")
+_INSTALLS = re.compile(
+    r"""\b(?:pip3?|uv|npm|yarn|pnpm|poetry|conda|gem|cargo|apt-get)["'\s,]+(?:install|add)\b"""
+    r"|^#\s*dependencies\s*=\s*\["  # of a script (PEP 723)
 )
 _PERMISSION = re.compile(
     r"(?i)(?:^|[_-])(?:permissions?|scopes?|roles?|grants?|allow(?:ed|list)?|access|privileges?|sandbox(?:ed)?|"
-    r"trust(?:ed)?|approvals?|policies|capabilit(?:y|ies)|auth(?:ori[sz]ation)?|bypass|unsafe|admin)(?:$|[_-])"
+    r"trust(?:ed)?|approv(?:e|ed|als?)|policies|capabilit(?:y|ies)|auth(?:ori[sz]ation)?|bypass|unsafe|admin|"
+    r"read_?only|destructive)(?:$|[_-])"
 )
-_KEY = re.compile(r"^\s*[-\s]*[\"']?([\w-]+)[\"']?\s*[:=]")
+_HUMP = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
+# A setting in a line: bare at its beginning, quoted, or assigned; and its value.
+_KEY = re.compile(
+    r"""(?:^[-\s]*["']?([\w-]+)["']?\s*[:=](?!=)|["']([\w-]+)["']\s*:|(?<![\w.-])([\w-]+)\s*=(?!=))"""
+    r"""(?=\s*([\[({][^\])}]*|[^,\s\])}]*))"""  # looked ahead at: settings may stand in it
+)
+_SPEAKERS = frozenset({"user", "assistant", "system", "developer", "tool", "human", "ai", "model"})
+_FRONT = re.compile(r"---\n(.*?\n)---(?:\n|$)", re.DOTALL)
+_PROSE = (".md", ".txt")
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,17 +72,26 @@ class Edited:
     @property
     def added(self) -> list[str]:
         """Lines that are there more often than before."""
-        had = Counter(self.before.splitlines())
-        lines: list[str] = []
-        for line in self.after.splitlines():
-            if had[line]:
-                had[line] -= 1
-            else:
-                lines.append(line)
-        return lines
+        return _more(self.after, self.before)
+
+    @property
+    def removed(self) -> list[str]:
+        """Lines that are there less often than before."""
+        return _more(self.before, self.after)
 
 
-def objections(edited: Collection[Edited], terms: Changes, modules: Collection[str]) -> list[str]:
+def _more(text: str, than: str) -> list[str]:
+    had = Counter(than.splitlines())
+    lines: list[str] = []
+    for line in text.splitlines():
+        if had[line]:
+            had[line] -= 1
+        else:
+            lines.append(line)
+    return lines
+
+
+def objections(edited: Collection[Edited], terms: AgentFile, modules: Collection[str]) -> list[str]:
     """What the texts of a change do that they may not, a sentence each; [] if nothing.
 
     `modules`: the top-level names that the agent's Python files import at the base, or are themselves.
@@ -77,9 +99,11 @@ def objections(edited: Collection[Edited], terms: Changes, modules: Collection[s
     found: list[str] = []
     for file in edited:
         found += [f"{file.path!r} adds {what}" for what in _secrets(file)]
-        if not terms.dependencies:
-            found += [f"{file.path!r} {what}" for what in _dependencies(file, modules)]
-        if not terms.permissions:
+        if not terms.changes.dependencies:
+            found += [
+                f"{file.path!r} {what}" for what in _dependencies(file, modules, terms.environment.lock)
+            ]
+        if not terms.changes.permissions:
             found += [f"{file.path!r} {what}" for what in _permissions(file)]
     return found
 
@@ -87,7 +111,7 @@ def objections(edited: Collection[Edited], terms: Changes, modules: Collection[s
 def imports_of(text: str) -> set[str]:
     """The top-level names that a Python file imports, by a statement or a call; none if it is not Python."""
     try:
-        tree = ast.parse(text)
+        tree = ast.parse(text.encode(errors="replace"))  # bytes: a file may name an encoding that hides code
     except (SyntaxError, ValueError, RecursionError, MemoryError):
         return set()
     found: set[str] = set()
@@ -116,6 +140,8 @@ def _secrets(file: Edited) -> Iterator[str]:
     for what, form in _SECRETS.items():
         if any(re.search(form, each) for each in said):
             yield f"what looks like {what}"
+    for kind in dict.fromkeys(kind for each in said for kind in kinds(each)):
+        yield f"what looks like a secret ({kind})"
     for line in file.added:
         assigned = _ASSIGNED.search(line)
         if assigned and _entropy(assigned[1]) > _ENTROPY and any(map(str.isdigit, assigned[1])):
@@ -127,9 +153,12 @@ def _entropy(text: str) -> float:
     return -sum(n / len(text) * math.log2(n / len(text)) for n in counts.values())
 
 
-def _dependencies(file: Edited, modules: Collection[str]) -> Iterator[str]:
-    if _MANIFESTS.search("/".join(folded(part) for part in file.path.split("/"))):
+def _dependencies(file: Edited, modules: Collection[str], lock: str | None) -> Iterator[str]:
+    plain = "/".join(folded(part) for part in file.path.split("/"))
+    if _MANIFESTS.search(plain) or (lock and PurePosixPath(file.path) == PurePosixPath(lock)):
         yield "says what the agent depends on; outerloop.yaml does not allow that (changes.dependencies)"
+    if file.path.endswith(_CODE) and any(_INSTALLS.search(line) for line in file.added):
+        yield "installs something; outerloop.yaml does not allow that (changes.dependencies)"
     if file.path.endswith(".py"):
         new = imports_of(file.after) - imports_of(file.before) - set(modules) - sys.stdlib_module_names
         for name in sorted(new):
@@ -142,19 +171,46 @@ def _permissions(file: Edited) -> Iterator[str]:
         old, new = dict(_settings(before)), dict(_settings(after))
         changed = sorted(key for key in old.keys() | new.keys() if old.get(key) != new.get(key))
     else:
-        changed = sorted(
-            {named[1] for line in file.added if (named := _KEY.match(line)) and _PERMISSION.search(named[1])}
-        )
-        if file.path.endswith((".md", ".txt")):
+        is_, was = Counter(_granting(file.added)), Counter(_granting(file.removed))
+        changed = sorted({key for key, _ in (is_ - was) + (was - is_)})
+        if file.path.endswith(_PROSE) and not file.after.startswith("---\n"):
             changed = []  # prose: "access: …" grants nothing
     for key in changed[:5]:
         yield f"changes {key}, a permission; outerloop.yaml does not allow that (changes.permissions)"
 
 
+def _granting(lines: Iterable[str]) -> Iterator[tuple[str, str]]:
+    """The settings in lines that speak of permissions, with their values."""
+    for match in (match for line in lines for match in _KEY.finditer(line)):
+        key = match[1] or match[2] or match[3]
+        if _is_permission(key, match[4].strip("\"'")):
+            yield key, match[4]
+
+
+def _is_permission(key: str, value: object) -> bool:
+    """Whether a setting says what may be done; the role of a message says who speaks."""
+    speaks = key.casefold() == "role" and str(value) in _SPEAKERS
+    return not speaks and _PERMISSION.search(_HUMP.sub("_", key)) is not None
+
+
+def _names_tools(key: str, value: object) -> bool:
+    """Whether a setting lists tools by their names, as who may be used."""
+    names = value if isinstance(value, list) else [value]
+    return key.casefold() == "tools" and all(isinstance(name, str) for name in names)
+
+
 def _document(path: str, text: str) -> Any:
-    """The mapping or list that a file of settings holds, None if it holds none."""
+    """The mapping or list that a file of settings holds, None if it holds none.
+
+    Of Markdown, what stands before it between two lines of dashes.
+    """
     name = path.lower()
     try:
+        if name.endswith(".md"):
+            front = _FRONT.match(text)
+            if front is None:
+                return None if text.startswith("---\n") else {}
+            name, text = ".yaml", front[1]
         if name.endswith((".yaml", ".yml")):
             found = loaded(text, path)
         elif name.endswith(".json"):
@@ -172,9 +228,8 @@ def _settings(value: Any, where: str = "", *, guarded: bool = False) -> Iterator
     """Everything below a key that speaks of permissions: its place and its value."""
     if isinstance(value, Mapping):
         for key, inner in value.items():
-            yield from _settings(
-                inner, f"{where}.{key}".lstrip("."), guarded=guarded or bool(_PERMISSION.search(str(key)))
-            )
+            own = _is_permission(str(key), inner) or _names_tools(str(key), inner)
+            yield from _settings(inner, f"{where}.{key}".lstrip("."), guarded=guarded or own)
         if guarded and not value:
             yield where, "{}"
     elif isinstance(value, list):

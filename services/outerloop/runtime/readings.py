@@ -19,6 +19,7 @@ _MOST = 200_000  # characters of a text that are looked into
 _ESCAPE = re.compile(r"\\(?:x([0-9a-fA-F]{2})|u([0-9a-fA-F]{4})|U([0-9a-fA-F]{8})|([0-7]{3}))")
 # A string that ends where the next one begins: side by side, added, listed; across lines too.
 _SEAM = re.compile(r"""["'`]\s*(?:[+.,&|]|\.\.|<>)?\s*\\?\s*(?:[rbfu]{1,2})?["'`]""", re.IGNORECASE)
+_GROUPS = re.compile(r"\(\?:|[()\[\]\\^$]")  # what a regular expression, or a list, puts around letters
 _HELD = re.compile(r"""\$?\{\s*["']?([\w-]+)["']?\s*\}""")  # a constant in a template
 _BASE64 = re.compile(r"[A-Za-z0-9+/_-]{6,}={0,2}")
 _HEX = re.compile(r"\b(?:0x)?([0-9a-fA-F]{8,})\b")
@@ -39,8 +40,9 @@ def faithful(text: str) -> list[str]:
     """What a text says when it is read by a person, a program or a browser; itself first."""
     text = text[:_MOST]
     unescaped = unquote(html.unescape(_ESCAPE.sub(_unescaped, text)))
-    joined = _HELD.sub(r"\1", _SEAM.sub("", plain(unescaped)))
-    return list(dict.fromkeys([text, plain(text), plain(unescaped), joined]))
+    bare = _GROUPS.sub("", plain(unescaped))
+    joined = [_HELD.sub(r"\1", _SEAM.sub("", each)) for each in (bare, plain(unescaped))]
+    return list(dict.fromkeys([text, plain(text), plain(unescaped), *joined]))
 
 
 def hidden(text: str) -> list[str]:

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 import phonenumbers
 
-from outerloop.ingest.core.detector import Detector
+from outerloop.runtime.secrets.detector import Detector
 
 _DATE = re.compile(r"(?:19|20)\d\d[-. ](?:0\d|1[0-2])[-. ](?:[0-2]\d|3[01])|\d\d[-.]\d\d[-.](?:19|20)\d\d")
 

@@ -1,7 +1,7 @@
 """Secrets out of OTLP before it is stored, each replaced by a placeholder that is the same everywhere.
 
 A record with nothing suspicious costs one pass over its bytes (Hyperscan, all hints at once). Where hints are
-found, the fields that hold them are looked at, and nothing else is: see detectors.py and wire.py.
+found, the fields that hold them are looked at, and nothing else is: see runtime.secrets and wire.py.
 """
 
 import hashlib
@@ -11,12 +11,12 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from outerloop.ingest.core.credentials import NAMES, credentials, is_secret, name_pattern
-from outerloop.ingest.core.detector import Detector
 from outerloop.ingest.core.personal import CARDS, EMAILS, phones
 from outerloop.ingest.core.scanner import Scanner
 from outerloop.ingest.core.wire import Editor, Shape, WireError, hidden, shape_of_logs, shape_of_traces
 from outerloop.runtime.errors import PoisonError
+from outerloop.runtime.secrets.credentials import NAMES, credentials, is_secret, name_pattern
+from outerloop.runtime.secrets.detector import Detector
 
 
 @dataclass(frozen=True)

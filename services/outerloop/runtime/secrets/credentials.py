@@ -9,8 +9,8 @@ import binascii
 import re
 from collections.abc import Sequence
 
-from outerloop.ingest.core.detector import Detector
-from outerloop.ingest.core.tokens import TOKENS
+from outerloop.runtime.secrets.detector import Detector
+from outerloop.runtime.secrets.tokens import TOKENS
 
 # Names whose values are credentials, written with _, - or nothing between the words.
 NAMES = (
@@ -156,6 +156,17 @@ def credentials(names: Sequence[str] = NAMES) -> tuple[Detector, ...]:
     """
     key, jwt, *others = _structured(names)
     return (key, *TOKENS, jwt, *others)
+
+
+def kinds(text: str) -> list[str]:
+    """The names of the detectors that find a credential in a text."""
+    data = text.encode(errors="replace")
+    return list(dict.fromkeys(each.name for each in credentials() if _finds(each, data)))
+
+
+def _finds(detector: Detector, data: bytes) -> bool:
+    group = "secret" if "secret" in detector.pattern.groupindex else 0
+    return any(detector.accepts(match[group].decode()) for match in detector.pattern.finditer(data))
 
 
 def name_pattern(names: Sequence[str] = NAMES) -> tuple[bytes, re.Pattern[bytes]]:

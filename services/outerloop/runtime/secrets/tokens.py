@@ -2,7 +2,7 @@
 
 import re
 
-from outerloop.ingest.core.detector import Detector
+from outerloop.runtime.secrets.detector import Detector
 
 _AHEAD = re.compile(r"\(\?=.*?\)")  # is for the pattern alone
 
