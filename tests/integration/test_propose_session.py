@@ -165,14 +165,26 @@ async def test_a_step_is_told_when_it_is_paid_for_although_its_tools_never_end_i
 
 
 async def test_a_full_context_ends_the_session(tmp_path: Path) -> None:
-    reads = [use("read_file", path="prompts/long.md")] * 60
-    bench = Bench(tmp_path / "tree", reads)
+    bench = Bench(tmp_path / "tree", [use("read_file", path="prompts/long.md")] * 9)
     (tmp_path / "tree/prompts/long.md").write_text("A rule of the house.\n" * 1_000)
-    bench.limits = Limits(usd=50.0, tokens=10_000_000)
+    bench.limits = Limits(usd=50.0, tokens=10_000_000, context=10_000_000)  # nothing is left out
     outcome = await bench.run()
     assert isinstance(outcome, GaveUp)
-    assert (outcome.ended, outcome.steps) == (Ended.PROVIDER, 1)
+    assert (outcome.ended, outcome.steps > 1) == (Ended.PROVIDER, True)
     assert "prompt is too long" in outcome.reason
+
+
+async def test_the_results_of_one_turn_leave_room_for_others(tmp_path: Path) -> None:
+    reads = [use("read_file", path="prompts/long.md")] * 60
+    bench = Bench(tmp_path / "tree", reads, [use("give_up", reason="no")])
+    (tmp_path / "tree/prompts/long.md").write_text("A rule of the house.\n" * 1_000)
+    outcome = await bench.run()
+    assert isinstance(outcome, GaveUp)
+    assert outcome.ended is Ended.MODEL
+    results = bench.results(0)
+    assert sum(len(said) for said, _ in results) < 170_000
+    assert (results[0][1], results[-1][1]) == (False, True)
+    assert "make this call again" in results[-1][0]
 
 
 async def test_what_is_sent_again_is_marked_for_the_cache(tmp_path: Path) -> None:

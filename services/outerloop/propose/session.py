@@ -34,6 +34,9 @@ _NUDGE = "You act only by calling tools. Go on; end with finish or give_up."
 _REFUSED = (anthropic.BadRequestError, anthropic.RequestTooLargeError)
 _CUT = "the call was cut off at the limit of one answer, and nothing was done: make it smaller"
 _ACCEPTED = "accepted"
+# Characters of the results of one turn: calls are answered side by side, and together could fill a context.
+_MOST_AT_ONCE = 8 * MAX_RESULT_CHARS
+_FULL = "the results of this turn are long enough: read those first, and make this call again in the next one"
 
 OnSteps = Callable[[Sequence[Step]], Awaitable[None]]
 _Ending = Finish | GiveUp | tuple[Ended, str]
@@ -204,6 +207,7 @@ class _Run:
                     _check_alone(call, calls, reply)
                     await self._session.toolbox.check(ending)
                     return [*reply, _result(call, _ACCEPTED)], ending
+                _check_room(reply)
                 reply.append(_result(call, await self._session.toolbox.answer(call["name"], call["input"])))
             except RefusedError as error:
                 reply.append(_result(call, str(error), is_error=True))
@@ -246,6 +250,11 @@ def _check_alone(call: dict[str, Any], calls: Blocks, before: Blocks) -> None:
     """A model that ends in the same breath has not seen that another call of it failed."""
     if call is not calls[-1] or any(result["is_error"] for result in before):
         raise RefusedError(f"see the results of your other calls first, then call {call['name']} alone")
+
+
+def _check_room(before: Blocks) -> None:
+    if sum(len(result["content"]) for result in before) > _MOST_AT_ONCE:
+        raise RefusedError(_FULL)
 
 
 def _result(call: dict[str, Any], text: str, *, is_error: bool = False) -> dict[str, Any]:
