@@ -22,9 +22,11 @@ from outerloop.contracts.v1.loop_pb2 import LessonNoted, LoopPaused
 from outerloop.dev.messages_api import Dice, Fault, MessagesApi, Reply, Script, serving
 from outerloop.evals.expect.answer import Answered
 from outerloop.evals.model import Cassette, Eval, Provenance, content_sha256
+from outerloop.propose import budget
 from outerloop.propose.app import CONSUMES, Proposer
 from outerloop.propose.ids import change_id
 from outerloop.propose.memory import Memory
+from outerloop.propose.record import Step
 from outerloop.propose.settings import ProposeSettings
 from outerloop.runtime.bus import MAX_RECORD_BYTES, Bus
 from outerloop.runtime.clickhouse import ClickHouse
@@ -37,7 +39,7 @@ from outerloop.store.changes import ChangeRecord, State
 from outerloop.store.evals import EvalRecord
 from outerloop.store.migrate import migrate
 from outerloop.store.releases import Reopening
-from outerloop.store.spending import spent_usd
+from outerloop.store.spending import spent_usd, today
 from outerloop.store.trials import TrialRecord
 from outerloop.trace.model import Trace
 from outerloop.trace.otlp import spans_of
@@ -699,6 +701,44 @@ async def test_the_harness_traces_itself(desk: Desk, tmp_path: Path) -> None:
     (mine,) = [t for t in traces if t.root.attributes.get("outerloop.agent") == agent]
     assert mine.agent == "outerloop-propose"
     assert [call.name for call in mine.tool_calls] == ["edit_file", "finish"]
+
+
+async def test_what_others_spend_meanwhile_stops_a_session_before_its_next_call(
+    desk: Desk, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(budget, "_LOOK_SECONDS", 0.0)
+    agent, other = agent_name(), agent_name()
+    await desk.accept(agent)
+    turns = [LOOK, CHANGE, LOOK, DONE]
+    calls: list[int] = []
+
+    def model(request: dict[str, Any], dice: Dice) -> Reply:
+        calls.append(len(request["messages"]) // 2)
+        if len(calls) == 2:
+            api.inject(Fault(kind="hang", seconds=2))
+        return {"content": turns[calls[-1]]}
+
+    agents = await remote(tmp_path, agent)
+    already = await sessions.spent_by_all(desk.db, today())
+    async with serving(model) as api, desk.proposer(api, agents, propose_usd_per_day=already + 2) as proposer:
+        working = asyncio.create_task(proposer.advance(agent, None, None))
+
+        async def began() -> bool:
+            return len(calls) >= 2
+
+        await until(began)
+        known = await Memory(desk.db).begin(
+            await desk.accept(other), "c", {0: ("prompt", "")}, attempt=1, base_commit="4", model="m"
+        )
+        paid = Step(number=1, epoch=known[0].epoch, content=[], reply=[], usd=2.0)
+        await Memory(desk.db).write(known[0].record, [paid])
+        await working
+    assert len(calls) < 4
+    assert await desk.changes(agent) == []
+    async with serving(model) as api, desk.proposer(api, agents, propose_usd_per_day=already + 9) as proposer:
+        await proposer.advance(agent, None, None)
+    assert calls == [0, 1, 2, 3]
+    assert [c.state for c in await desk.changes(agent)] == [State.PROPOSED]
 
 
 async def test_a_session_that_is_too_large_for_kafka_keeps_no_change_from_being_proposed(

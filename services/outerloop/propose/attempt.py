@@ -8,6 +8,7 @@ import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 
 from outerloop.contracts.v1.decision_pb2 import OBSTACLE_CONFLICT, VERDICT_SHIP, DecisionReached
@@ -127,7 +128,7 @@ class Attempts:
             earlier=task.judged,
             evidence=evidence,
             allowed=allowed,
-            hindrance=task.hindrance,
+            hindrance=partial(self._hindrance, task, terms),
             sandbox=self._sandbox,
             provider=self._provider,
             price=self._price,
@@ -139,6 +140,9 @@ class Attempts:
             await store_lessons.told(self._db, record.agent, task.change_id, told)
             going = await self._begin(task, ground, await self._candidates(task, ground))
         return await self._finish(task, ground, drawn, going, scratch)
+
+    async def _hindrance(self, task: Task, terms: AgentFile) -> str:
+        return await task.hindrance() or await self._budget.overdrawn(task.record.agent, terms)
 
     async def _finish(
         self,

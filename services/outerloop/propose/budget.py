@@ -5,6 +5,7 @@ trials used, as far as the price of the agent's model is known.
 """
 
 import logging
+import time
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -17,6 +18,8 @@ log = logging.getLogger(__name__)
 
 # With less than this share of what a session may cost, one would hardly get to its end.
 _LEAST_SHARE = 0.25
+# Between two looks at what is left of a day while sessions are at work: a call takes as long.
+_LOOK_SECONDS = 10.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +60,7 @@ class Budget:
         self._caps = caps
         # By agent: a day, and the dollars that are not worth another session on that day.
         self._too_little: dict[str, tuple[datetime, float]] = {}
+        self._looked: dict[str, float] = {}  # by agent: when its budgets were last looked at
 
     async def used_up(self, agent: str, eval_id: str, since: datetime) -> tuple[float, str]:
         """What attempts at an eval may still cost, and, if that is too little for one, why in a sentence."""
@@ -76,10 +80,7 @@ class Budget:
         day = today()
         # One that has cost the limit of a day could never go on if that were its own limit.
         most = self._caps.session if gone else min(self._caps.session, terms.budget.usd_per_day)
-        left = min(
-            terms.budget.usd_per_day - await spent_usd(self._db, agent, terms.models.values(), day),
-            self._caps.day - await sessions.spent_by_all(self._db, day),
-        )
+        left = await self._left(agent, terms, day)
         wanted = max(0.0, min(most - (gone or 0.0), of_mode))
         usd = min(wanted, left)
         at, least = self._too_little.get(agent, (day, 0.0))
@@ -88,6 +89,25 @@ class Budget:
             return Allowance((gone or 0.0) + usd, usd, whole=usd >= wanted, last=usd >= of_mode)
         self.too_little(agent, usd)
         return None
+
+    async def overdrawn(self, agent: str, terms: AgentFile) -> str:
+        """Why no call may be made for an agent today, "" if one may.
+
+        Others spend while a session is at work: judges, drafts, trials, other replicas.
+        """
+        if time.monotonic() - self._looked.get(agent, -_LOOK_SECONDS) < _LOOK_SECONDS:
+            return ""
+        if (left := await self._left(agent, terms, today())) <= 0:
+            return f"others have spent meanwhile: today's budget is passed by ${-left:.2f}"
+        self._looked[agent] = time.monotonic()
+        return ""
+
+    async def _left(self, agent: str, terms: AgentFile, day: datetime) -> float:
+        """What is left of a day's budgets, in US dollars; below 0 when others have spent meanwhile."""
+        return min(
+            terms.budget.usd_per_day - await spent_usd(self._db, agent, terms.models.values(), day),
+            self._caps.day - await sessions.spent_by_all(self._db, day),
+        )
 
     def too_little(self, agent: str, usd: float) -> None:
         """Begin no session with `usd` or less for the rest of the day."""
