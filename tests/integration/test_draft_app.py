@@ -311,6 +311,20 @@ async def test_a_rejected_draft_is_followed_by_one_that_asks_for_less(world: Wor
     )
 
 
+async def test_an_edit_is_proven_on_other_requests_where_all_of_its_kind_fail(world: World) -> None:
+    other = "How many parcels are on their way to me this week?"
+    good = [samples.run(uuid.uuid4().int % 10**8, other, LOOKED, agent=world.agent) for _ in range(4)]
+    await record_runs(world.db, good)
+    await world.ran(FAILED, mode=world.mode)
+    await world.opens()
+    (record,) = await world.evals()
+    assert record.healthy > 0
+    text = record.eval.model_copy(update={"bar": 0.6}).to_yaml()
+    await world.review(record, REVIEW_EDIT, "a lower bar", text)
+    (now,) = await world.evals()
+    assert now.healthy_passed == now.healthy == len(good)
+
+
 async def test_an_edited_eval_is_proven_again_and_waits_for_review(world: World) -> None:
     record = await drafted(world)
     eval_ = record.eval

@@ -14,7 +14,7 @@ from outerloop.runtime.clickhouse import ClickHouse
 from outerloop.runtime.errors import UserError
 from outerloop.store import spans
 from outerloop.store.evals import EvalRecord, Reproduction, State
-from outerloop.trace.neighbours import Crowd
+from outerloop.trace.neighbours import MOST, Crowd
 from outerloop.trace.signal import Signal
 
 
@@ -48,7 +48,8 @@ async def edited(
         raise UserError(f"as it is now it passes on the failure that it is about, trace {source}")
     found = await gather(db, record.agent, record.mode_id, settings)
     sign = Signal(record.signal_kind, record.signal_subject, "", record.span_id)
-    alike = Crowd(found.healthy).like(exemplar)
+    # As a draft is: where every request of the kind fails, healthy runs of any kind must do.
+    alike = Crowd(found.healthy).like(exemplar) or found.healthy[:MOST]
     made = measured(Failing(exemplar, sign), eval_.expect, alike, found.failing, writes=found.writes)
     # Its variants say what the draft expected: others are made for what it expects now.
     can_ask = anew.state is State.PROVING
