@@ -16,6 +16,7 @@ from pydantic import SecretStr
 import samples
 from engines.draft import Ear, delivery, record_runs
 from engines.repositories import advance, agent_repository
+from outerloop.cli.cases import proof_of
 from outerloop.contracts.v1.eval_pb2 import (
     REPRODUCTION_NOT_REPRODUCED,
     REPRODUCTION_REPRODUCED,
@@ -75,9 +76,9 @@ class World:
         assert agent
         return self.paused
 
-    async def opens(self, name: str) -> EvalRecord:
+    async def opens(self, name: str, *calls: samples.Call) -> EvalRecord:
         mode = f"{self.agent}-{name}"
-        failing = [samples.run(n, ASKED, answer="", agent=self.agent) for n in numbers(3)]
+        failing = [samples.run(n, ASKED, *calls, answer="", agent=self.agent) for n in numbers(3)]
         healthy = [samples.run(n, ASKED, answer="At the depot.", agent=self.agent) for n in numbers(4)]
         await record_runs(self.db, failing, mode=mode)
         await record_runs(self.db, healthy)
@@ -145,6 +146,16 @@ async def test_a_draft_that_the_base_fails_reproduces(engine: Any, tmp_path: Pat
     assert paid.outcome.startswith("reproduced: 0 of 6 trials")
     await world.drafter.proving.work_once()
     assert len(world.bus.said) == 1
+
+
+async def test_a_reviewer_hears_that_no_sandbox_answers_what_is_not_recorded(
+    engine: Any, tmp_path: Path
+) -> None:
+    world = await world_of(engine, tmp_path)
+    called = await world.proven(await world.opens("m1", samples.Call("track", {"id": "17"})))
+    assert called.reason.startswith("outerloop.yaml names no tools.sandbox")
+    assert f"Noted: {called.reason}." in proof_of(called)
+    assert (await world.proven(await world.opens("m2"))).reason == ""  # there is nothing to record
 
 
 async def test_a_draft_that_the_base_passes_never_gates(engine: Any, tmp_path: Path) -> None:

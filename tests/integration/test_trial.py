@@ -495,7 +495,7 @@ async def test_a_tool_sandbox_that_breaks_is_no_trial(
 async def test_live_without_a_tool_sandbox_answers_with_an_error(spec: TrialSpec, sandbox: Sandbox) -> None:
     agent = spec.agent.model_copy(update={"tools": Tools()})
     trial, answers = await said(replace(spec, agent=agent), sandbox, OTHER, divergence=Divergence.LIVE)
-    assert "there is no tool sandbox" in answers[0]
+    assert "names no tools.sandbox" in answers[0]
     assert len(trial.divergences) == 1
 
 

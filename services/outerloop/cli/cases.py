@@ -115,6 +115,8 @@ def proof_of(record: EvalRecord) -> list[str]:
             f"Held out are variants of it, of other cases or in other words ({record.variants}), so that no"
             " proposer sees them (`outerloop evals show --variants`)."
         )
+    if record.reason and record.state is State.DRAFTED:
+        said.append(f"Noted: {record.reason}.")
     if record.traffic:
         share = record.similar / record.traffic
         said.append(f"{share:.0%} of the last {record.traffic} runs are on a request like this one.")

@@ -28,6 +28,10 @@ from outerloop.runtime.envelope import stable_id
 from outerloop.store.evals import EvalRecord, Reproduction, State
 
 DRAFTER = "outerloop draft rules/6"
+_NO_SANDBOX = (
+    "outerloop.yaml names no tools.sandbox, so a call that the recording does not hold is answered by an"
+    " error, and a change that makes the agent call otherwise cannot pass"
+)
 _SOURCES = 5
 _REPRODUCTION = {
     Reproduction.UNASKED: REPRODUCTION_UNSPECIFIED,
@@ -185,6 +189,8 @@ def refused(record: EvalRecord, review: EvalReviewed, reason: str, state: State)
 
 def shown(record: EvalRecord, found: Shown) -> EvalRecord:
     """The row of a draft that the base was run on, with the variants that the base fails too."""
+    tools = found.terms.tools
+    unanswered = record.cassette_jsonl and tools.sandbox is None and not tools.in_process
     return replace(
         record,
         content_sha256=found.entry.content_sha256,
@@ -194,6 +200,7 @@ def shown(record: EvalRecord, found: Shown) -> EvalRecord:
         base_commit=found.commit,
         base_passed=found.asked.passed,
         base_trials=found.asked.trials,
+        reason=record.reason or (_NO_SANDBOX if unanswered else ""),
         at=datetime.now(UTC),
     )
 

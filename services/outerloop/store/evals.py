@@ -59,7 +59,8 @@ class EvalRecord:
     of `base_trials` trials of `base_commit` pass.
     `tries` counts the evals drafted for one opening of its mode. Its first sign is `signal_kind` about
     `signal_subject`, shown by `span_id`. Of the last `traffic` runs, `similar` are on a request like its own.
-    `reason` is the reviewer's, or why there is none. It has so many held-out `variants` (table heldout).
+    `reason` is the reviewer's, or why there is none, or what a reviewer should know. It has so many held-out
+    `variants` (table heldout).
     """
 
     eval_id: str

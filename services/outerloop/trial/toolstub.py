@@ -41,7 +41,7 @@ class ToolStub:
     async def _ask(self, name: str, arguments: Mapping[str, Any]) -> ToolAnswer:
         if self.live is None:
             return ToolAnswer(
-                f"the recording does not hold this call of {name}, and there is no tool sandbox",
+                f"the recording does not hold this call of {name}, and outerloop.yaml names no tools.sandbox",
                 is_error=True,
             )
         return await self.live.call(name, arguments)
