@@ -87,6 +87,7 @@ class Bus:
         self._there: set[str] = set()
         self._subscribers: list[Any] = []  # FastStream does not export their class
         self._lags: list[Lag] = []  # of each
+        log.addFilter(_not_advice)
         self._broker = KafkaBroker(
             settings.kafka,
             client_id=f"outerloop-{group}",
@@ -363,6 +364,11 @@ class Listening:
         while any(self._next.get((p.topic, p.partition), 0) < end for p, end in ends.items()):  # noqa: ASYNC110 - as above
             await asyncio.sleep(0.05)
         self._all = True
+
+
+def _not_advice(line: logging.LogRecord) -> bool:
+    # FastStream's advice at each start, to make sure that topics exist; `_require` does.
+    return not str(line.msg).startswith("Auto create topics is disabled")
 
 
 async def _more_waits(consumer: Any) -> bool:
