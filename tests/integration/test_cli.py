@@ -4,6 +4,7 @@ import asyncio
 import io
 import json
 import os
+import socket
 import subprocess
 import sys
 import time
@@ -211,6 +212,25 @@ def test_kafka_away_is_said_before_anything_is_sent(nowhere: Shell, tmp_path: Pa
     file.write_bytes(delimited(samples.run(1, "Hi").SerializeToString()))
     code, sentence = refusal(nowhere.process("send", file))
     assert (code, "does not answer (OUTERLOOP_KAFKA)" in sentence) == (1, True)
+
+
+def test_a_folder_that_cannot_be_is_said_in_a_sentence(nowhere: Shell, tmp_path: Path) -> None:
+    file = tmp_path / "file"
+    file.touch()
+    done = nowhere.run("dev", "--dir", file / "below", "--agent", "a=b")
+    assert (done.code, done.stdout) == (2, "")
+    assert done.stderr.endswith(f"{file}/below: Not a directory\n")
+
+
+def test_what_a_local_stack_cannot_do_is_said_before_it_starts(nowhere: Shell, tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        done = nowhere.run("dev", "--dir", tmp_path / "dev", "--kafka-port", str(port))
+    assert (done.code, done.stdout) == (2, "")
+    assert f"port {port}" in done.stderr
+    assert "choose --kafka-port" in done.stderr
+    assert "--agent desk: must be NAME=REPOSITORY" in nowhere.run("dev", "--agent", "desk").stderr
+    assert "65535" in nowhere.run("dev", "--kafka-port", "99999999").stderr
 
 
 def test_clickhouse_away_is_said_in_a_sentence() -> None:

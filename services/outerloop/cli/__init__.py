@@ -76,3 +76,9 @@ def main() -> None:
     except OuterloopError as error:
         sys.stderr.write(f"outerloop: {error}\n")
         sys.exit(2 if isinstance(error, UserError) else 1)
+    except OSError as error:
+        if error.filename is None:
+            raise
+        # A file or folder that a person named, wherever it was opened.
+        sys.stderr.write(f"outerloop: {error.filename}: {error.strerror}\n")
+        sys.exit(2)

@@ -45,8 +45,8 @@ def adopt(
     version: Annotated[str, typer.Argument(help="as `outerloop detectors --all` lists it, or: rules")],
     *,
     agent: Annotated[str, typer.Option("--agent", help="whose traces it judges from now on")],
-    why: Annotated[str, typer.Option("--why", help="in a few words")] = "",
-    by: Annotated[str, typer.Option("--by", help="who says so; default: the user name")] = "",
+    why: Annotated[str, typer.Option("--why", "--reason", help="in a few words")] = "",
+    by: Annotated[str, typer.Option("--by", "--who", help="who says so; default: the user name")] = "",
     as_json: AsJson = False,
 ) -> None:
     """Have a detector judge an agent's traces from now on.

@@ -31,8 +31,8 @@ app = typer.Typer(
     help="Look at drafted evals, accept, edit or reject them; retire accepted ones.", no_args_is_help=True
 )
 EvalId = Annotated[str, typer.Argument(help="the eval's id, or enough of its beginning", metavar="EVAL")]
-Who = Annotated[str, typer.Option("--who", help="who decides; default: the user name")]
-Reason = Annotated[str, typer.Option("--reason", help="why, for those who come after")]
+Who = Annotated[str, typer.Option("--who", "--by", help="who decides; default: the user name")]
+Reason = Annotated[str, typer.Option("--reason", "--why", help="why, for those who come after")]
 
 
 @app.command("list")
@@ -134,7 +134,7 @@ app.command("diff")(tryout.diff)
 def accept(
     eval_id: EvalId,
     *,
-    reason: Annotated[str, typer.Option("--reason", help="what speaks for it")] = "",
+    reason: Annotated[str, typer.Option("--reason", "--why", help="what speaks for it")] = "",
     who: Who = "",
     as_json: AsJson = False,
 ) -> None:

@@ -42,7 +42,7 @@ def import_(
     format_: Annotated[Format | None, typer.Option("--format", help="where the file does not tell")] = None,
     items: Annotated[Path | None, _IN] = None,
     review: Annotated[bool, typer.Option("--review", help="as drafts for review, in no folder")] = False,
-    who: Annotated[str, typer.Option("--who", help="who imports them; default: the user name")] = "",
+    who: Annotated[str, typer.Option("--who", "--by", help="who imports them; default: the user name")] = "",
     as_json: AsJson = False,
 ) -> None:
     """Take over evals of promptfoo, DeepEval, Inspect or OpenAI; what they say that ours cannot is listed."""

@@ -37,7 +37,7 @@ def forget(
     ] = "",
     agent: Annotated[str, typer.Option("--agent", help="only traces of this agent")] = "",
     yes: Annotated[bool, typer.Option("--yes", help="do it; without this, only say what would go")] = False,
-    by: Annotated[str, typer.Option("--by", help="who orders it; default: the user name")] = "",
+    by: Annotated[str, typer.Option("--by", "--who", help="who orders it; default: the user name")] = "",
     as_json: AsJson = False,
 ) -> None:
     """Delete one person's traces, with what was made from them: verdicts, labels, evals, attempts, trials.

@@ -38,8 +38,10 @@ def label(
         typer.Option("--ask", help="show traces whose label would teach most: --ask [N] --agent A"),
     ] = False,
     agent: Annotated[str, typer.Option("--agent", help="whose traces to ask about")] = "",
-    why: Annotated[str, typer.Option("--why", help="in a few words; bad ones become a mode by it")] = "",
-    by: Annotated[str, typer.Option("--by", help="who says so; default: the user name")] = "",
+    why: Annotated[
+        str, typer.Option("--why", "--reason", help="in a few words; bad ones become a mode by it")
+    ] = "",
+    by: Annotated[str, typer.Option("--by", "--who", help="who says so; default: the user name")] = "",
     as_json: AsJson = False,
 ) -> None:
     """Say whether a trace is good or bad: triage takes your word for it, and learns from it."""

@@ -19,7 +19,7 @@ from outerloop.store import lessons as store
 from outerloop.store.lessons import LessonRecord, State, Tally
 
 app = typer.Typer(help="What later attempts are told: list, add, retire.", no_args_is_help=True)
-Who = Annotated[str, typer.Option("--who", help="who says so; default: the user name")]
+Who = Annotated[str, typer.Option("--who", "--by", help="who says so; default: the user name")]
 
 
 @app.command("list")
@@ -80,7 +80,7 @@ def add(
 def retire(
     lesson: Annotated[str, typer.Argument(help="the lesson's id, or enough of its beginning")],
     *,
-    reason: Annotated[str, typer.Option("--reason", help="why, for those who come after")],
+    reason: Annotated[str, typer.Option("--reason", "--why", help="why, for those who come after")],
     who: Who = "",
     as_json: AsJson = False,
 ) -> None:

@@ -3,8 +3,10 @@
 import asyncio
 import contextlib
 import os
+import socket
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -12,7 +14,17 @@ from outerloop.cli import output
 from outerloop.cli.output import AsJson
 from outerloop.runtime.errors import UserError
 
+if TYPE_CHECKING:
+    from outerloop.dev.stack import Stack
+    from outerloop.dev.stack.local import Addresses
+
 _AGENTS = "NAME=REPOSITORY: an agent whose failures shall be repaired; repeatable"
+_CHOSEN = {  # the ports that a person may choose
+    "broker": "--kafka-port",
+    "clickhouse": "--clickhouse-port",
+    "otlp": "--otlp-port",
+    "otlp_grpc": "--otlp-grpc-port",
+}
 
 
 def dev(
@@ -22,18 +34,25 @@ def dev(
     agent: Annotated[list[str] | None, typer.Option("--agent", help=_AGENTS)] = None,
     script: Annotated[
         Path | None,
-        typer.Option("--model-script", help="answer as the model with this script, not with an API"),
+        typer.Option(
+            "--model-script",
+            help="answer as the model with this script, not with an API",
+            exists=True,
+            dir_okay=False,
+        ),
     ] = None,
-    kafka_port: Annotated[int, typer.Option(help="Kafka listens here")] = 9092,
-    clickhouse_port: Annotated[int, typer.Option(help="ClickHouse listens here")] = 8123,
-    otlp_port: Annotated[int, typer.Option(help="OTLP/HTTP is received here")] = 4318,
-    otlp_grpc_port: Annotated[int, typer.Option(help="OTLP/gRPC is received here")] = 4317,
+    kafka_port: Annotated[int, typer.Option(help="Kafka listens here", min=1, max=65535)] = 9092,
+    clickhouse_port: Annotated[int, typer.Option(help="ClickHouse listens here", min=1, max=65535)] = 8123,
+    otlp_port: Annotated[int, typer.Option(help="OTLP/HTTP is received here", min=1, max=65535)] = 4318,
+    otlp_grpc_port: Annotated[int, typer.Option(help="OTLP/gRPC is received here", min=1, max=65535)] = 4317,
     as_json: AsJson = False,
 ) -> None:
     """Start Kafka (Tansu), ClickHouse (chDB) and the five services on this machine; Ctrl-C stops them all."""
     from outerloop.dev.stack import Stack, StackError  # noqa: PLC0415 - the other commands need no stack
     from outerloop.dev.stack.local import Addresses, ScriptedModel, local_stack  # noqa: PLC0415
 
+    if wrong := next((pair for pair in agent or () if not all(pair.partition("="))), None):
+        raise UserError(f"--agent {wrong}: must be NAME=REPOSITORY, as desk=git@example.org:team/desk.git")
     addresses = Addresses.choose(
         broker=kafka_port, clickhouse=clickhouse_port, otlp=otlp_port, otlp_grpc=otlp_grpc_port
     )
@@ -49,21 +68,10 @@ def dev(
 
     async def until_interrupted(stack: Stack) -> None:
         async with stack:
+            _check_free(addresses.ports)
             output.say("starting Kafka (Tansu), ClickHouse (chDB) and five services …")
             await stack.start()
-            where = {
-                "kafka": addresses.kafka,
-                "clickhouse": addresses.clickhouse,
-                "otlp_http": f"http://127.0.0.1:{otlp_port}",
-                "otlp_grpc": f"127.0.0.1:{otlp_grpc_port}",
-                "logs": str(stack.logs),
-                "model": "a script" if script else _live_model(),
-            }
-            if as_json:
-                output.emit(where)
-            else:
-                output.report([where], as_json=False, empty="")
-                output.say("send traces with `outerloop send FILE` or OTLP; Ctrl-C stops everything")
+            _tell(addresses, stack, scripted=script is not None, as_json=as_json)
             await stack.wait()
 
     try:
@@ -71,6 +79,35 @@ def dev(
             asyncio.run(until_interrupted(stack))
     except StackError as error:
         raise UserError(str(error)) from error
+
+
+def _check_free(ports: Mapping[str, int]) -> None:
+    for part, option in _CHOSEN.items():
+        with socket.socket() as listening:
+            listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # what has ended does not count
+            try:
+                listening.bind(("127.0.0.1", ports[part]))
+            except OSError as error:
+                raise UserError(
+                    f"nothing can listen on port {ports[part]} ({error.strerror}): does another"
+                    f" `outerloop dev` run? Stop what is there, or choose {option}"
+                ) from error
+
+
+def _tell(addresses: "Addresses", stack: "Stack", *, scripted: bool, as_json: bool) -> None:
+    where = {
+        "kafka": addresses.kafka,
+        "clickhouse": addresses.clickhouse,
+        "otlp_http": f"http://127.0.0.1:{addresses.ports['otlp']}",
+        "otlp_grpc": f"127.0.0.1:{addresses.ports['otlp_grpc']}",
+        "logs": str(stack.logs),
+        "model": f"a script at {addresses.model}" if scripted else _live_model(),
+    }
+    if as_json:
+        output.emit(where)
+        return
+    output.report([where], as_json=False, empty="")
+    output.say("send traces with `outerloop send FILE` or OTLP; Ctrl-C stops everything")
 
 
 def _live_model() -> str:

@@ -20,6 +20,10 @@ from outerloop.contracts.v1.mode_pb2 import (
 )
 from outerloop.runtime.envelope import stable_id
 from outerloop.runtime.errors import UserError
+from outerloop.trace.quote import one_line
+
+_DETAIL = 120  # characters of it in the list; `show` has it whole
+_NEVER = 1970  # the year that a join gives for what is not there
 
 _MODES = """
 SELECT * FROM failure_modes
@@ -44,8 +48,8 @@ WHERE v.trace_id IN {traces:Array(String)} ORDER BY v.occurred_at
 """
 
 ModeId = Annotated[str, typer.Argument(help="the mode's id, or enough of its beginning", metavar="MODE")]
-Why = Annotated[str, typer.Option("--why", help="the reason, for those who come after")]
-Who = Annotated[str, typer.Option("--by", help="who decides; default: the user name")]
+Why = Annotated[str, typer.Option("--why", "--reason", help="the reason, for those who come after")]
+Who = Annotated[str, typer.Option("--by", "--who", help="who decides; default: the user name")]
 
 
 class _OrShow(TyperGroup):
@@ -89,7 +93,10 @@ def show(mode: ModeId, *, as_json: AsJson = False) -> None:
     if as_json:
         output.emit(row | {"life": steps, "examples": examples})
         return
-    words = {k: v for k, v in row.items() if k not in {"examples", "example_spans"} and v not in ("", None)}
+    left_out = {"examples", "example_spans"}
+    if row["escalated_at"].year == _NEVER:
+        left_out |= {"escalated_at", "rising"}
+    words = {k: v for k, v in row.items() if k not in left_out and v not in ("", None)}
     output.report(
         [{"": name.replace("_", " "), "mode": value} for name, value in words.items()],
         as_json=False,
@@ -216,6 +223,6 @@ def _brief(row: dict[str, Any]) -> dict[str, Any]:
         "share": f"{100 * row['share']:.1f} %",
         "first_seen": row["first_seen"],
         "last_seen": row["last_seen"],
-        "title": row["title"] + (f" ({row['detail']})" if row["detail"] else ""),
+        "title": row["title"] + (f" ({one_line(row['detail'], _DETAIL)})" if row["detail"] else ""),
         "example": (row["examples"] or [""])[0],
     }

@@ -15,13 +15,13 @@ Agent = Annotated[
     str,
     typer.Argument(help="one agent; without it the whole loop", metavar="[AGENT]", show_default=False),
 ]
-Who = Annotated[str, typer.Option("--who", help="who decides; default: the user name")]
+Who = Annotated[str, typer.Option("--who", "--by", help="who decides; default: the user name")]
 
 
 def pause(
     agent: Agent = EVERY,
     *,
-    reason: Annotated[str, typer.Option("--reason", help="why, for those who come after")] = "",
+    reason: Annotated[str, typer.Option("--reason", "--why", help="why, for those who come after")] = "",
     who: Who = "",
     as_json: AsJson = False,
 ) -> None:

@@ -19,8 +19,10 @@ from outerloop.runtime.git import Repository
 def renew(
     agent: Annotated[str, typer.Argument(help="the agent's name")],
     *,
-    why: Annotated[str, typer.Option("--why", help="what was found out about the failed confirmations")],
-    by: Annotated[str, typer.Option("--by", help="who decides; default: the user name")] = "",
+    why: Annotated[
+        str, typer.Option("--why", "--reason", help="what was found out about the failed confirmations")
+    ],
+    by: Annotated[str, typer.Option("--by", "--who", help="who decides; default: the user name")] = "",
     checks: Annotated[bool, typer.Option("--checks", help="the error of people's checks instead")] = False,
     as_json: AsJson = False,
 ) -> None:

@@ -37,7 +37,7 @@ def replay(
         typer.Option("--as-of", help="a detector: only traces whose verdict is not by it, as in `verdicts`"),
     ] = "",
     per_second: Annotated[float, typer.Option("--per-second", min=0.1, help="traces sent a second")] = 200.0,
-    by: Annotated[str, typer.Option("--by", help="who asks; default: the user name")] = "",
+    by: Annotated[str, typer.Option("--by", "--who", help="who asks; default: the user name")] = "",
     as_json: AsJson = False,
 ) -> None:
     """Have stored traces judged again, by the detector that runs now. A trace counts once however often.

@@ -6,16 +6,17 @@ import typer
 
 from outerloop.cli import output
 from outerloop.cli.came import came_of, later
-from outerloop.cli.cases import proof_of, run_of, waiting, words_of
+from outerloop.cli.cases import load, proof_of, run_of, waiting, words_of
 from outerloop.cli.output import AsJson
 from outerloop.cli.publish import person
 from outerloop.runtime.errors import UserError
+from outerloop.store.evals import State
 
 
 def review(
     *,
     agent: Annotated[str, typer.Option(help="of one agent only")] = "",
-    who: Annotated[str, typer.Option("--who", help="who decides; default: the user name")] = "",
+    who: Annotated[str, typer.Option("--who", "--by", help="who decides; default: the user name")] = "",
     as_json: AsJson = False,
 ) -> None:
     """Judge drafted evals, with the keyboard alone; --json lists what there is to judge."""
@@ -39,7 +40,9 @@ def review(
         )
         return
     if not cases:
-        output.say("nothing waits for review; `outerloop evals list` shows all evals")
+        drafts = len(output.run(load(agent, State.PROVING)))
+        soon = f" ({drafts} will, when run on the release branch)" if drafts else ""
+        output.say(f"nothing waits for review{soon}; `outerloop evals list` shows all evals")
         return
     try:
         from outerloop.cli.reviewing import Reviewing  # noqa: PLC0415 - an extra that services do without
