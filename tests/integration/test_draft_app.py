@@ -4,7 +4,7 @@ import asyncio
 import json
 import uuid
 from collections.abc import AsyncIterator
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -14,6 +14,7 @@ import samples
 from engines.draft import Ear, delivery, record_runs
 from outerloop.cli.came import Sent, watched
 from outerloop.cli.cases import proof_of
+from outerloop.contracts.v1.decision_pb2 import VERDICT_SHIP, DecisionReached
 from outerloop.contracts.v1.eval_pb2 import (
     REVIEW_ACCEPT,
     REVIEW_EDIT,
@@ -43,7 +44,7 @@ from outerloop.evals.grade import grade
 from outerloop.propose import evidence as propose_evidence
 from outerloop.runtime.clickhouse import ClickHouse
 from outerloop.runtime.errors import PoisonError
-from outerloop.store import evals, heldout
+from outerloop.store import decisions, evals, heldout
 from outerloop.store.evals import EvalRecord, State
 from outerloop.store.migrate import migrate
 
@@ -268,6 +269,29 @@ async def test_what_an_accepted_eval_catches_is_not_drafted_twice(world: World) 
     assert await world.evals() == [by]  # there is none to review
     await world.opens("another")  # redelivered
     assert world.bus.heard[-1] == world.bus.heard[-2]
+
+
+# Hand-made runs begin within three years from an hour ago.
+@pytest.mark.parametrize(("days", "state"), [(-2000, State.LINKED), (3, State.DRAFTED)])
+async def test_what_fails_on_after_a_change_is_deployed_is_not_caught_by_its_eval(
+    world: World, days: int, state: State
+) -> None:
+    by = await accepted(world)
+    shipped = DecisionReached(
+        decision_id=f"d-{by.eval_id}",
+        agent=world.agent,
+        change_id="c",
+        eval_id=by.eval_id,
+        verdict=VERDICT_SHIP,
+        shipped_commit="4dffda6",
+    )
+    shipped.decided_at.FromDatetime(NOW - timedelta(days=days))
+    await decisions.insert(world.db, shipped)
+    world.mode = f"{world.mode}-again"
+    await world.ran(FAILED, mode=world.mode)
+    await world.opens("another")
+    (row,) = [each for each in await world.evals(state) if each.mode_id == world.mode]
+    assert row.linked_eval == (by.eval_id if state is State.LINKED else "")
 
 
 async def test_a_mode_that_opens_again_is_not_caught_by_the_eval_that_it_had(world: World) -> None:

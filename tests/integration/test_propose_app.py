@@ -34,7 +34,7 @@ from outerloop.runtime.errors import OutageError
 from outerloop.runtime.pause import Pauses
 from outerloop.runtime.settings import Settings
 from outerloop.runtime.topics import OTLP_SPANS, dead_letter_topic, topic_of, topics
-from outerloop.store import changes, decisions, evals, lessons, releases, sessions, trials
+from outerloop.store import changes, decisions, evals, lessons, modes, releases, sessions, trials
 from outerloop.store.changes import ChangeRecord, State
 from outerloop.store.evals import EvalRecord
 from outerloop.store.migrate import migrate
@@ -291,6 +291,19 @@ async def desk(tansu: str, chdb: str, tmp_path_factory: pytest.TempPathFactory) 
     async with member(settings, f"propose{uuid.uuid4().hex[:8]}") as bus:
         yield Desk(settings, bus, db)
     await db.close()
+
+
+async def test_the_eval_of_a_muted_mode_waits_until_it_is_unmuted(desk: Desk, tmp_path: Path) -> None:
+    agent = agent_name()
+    record = replace(await desk.accept(agent), mode_id=f"{agent}-mode")
+    await evals.insert(desk.db, record)
+    where, model = await remote(tmp_path, agent), Model([CHANGE, DONE])
+    for name in (modes.State.MUTED, modes.State.UNMUTED):
+        assert await desk.changes(agent) == []
+        await modes.enter(desk.db, record.mode_id, name, name.value, at=datetime.now(UTC))
+        await desk.advance(model, where)
+    (change,) = await desk.changes(agent)
+    assert change.mode_id == record.mode_id
 
 
 async def test_a_change_is_written_and_sent(desk: Desk, tmp_path: Path) -> None:

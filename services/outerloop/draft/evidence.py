@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from datetime import datetime
 
 from outerloop.draft.core.linked import Accepted, Caught, catching
 from outerloop.draft.core.measure import Draft, Failing, Undraftable
@@ -14,7 +15,7 @@ from outerloop.evals.grade import exact
 from outerloop.evals.heldout import HeldOut
 from outerloop.evals.jsonvalue import canonical
 from outerloop.runtime.clickhouse import ClickHouse
-from outerloop.store import evals, heldout, spans, verdicts
+from outerloop.store import evals, heldout, releases, spans, verdicts
 from outerloop.store.evals import EvalRecord, Reproduction, State
 from outerloop.trace.acts import writes_of
 from outerloop.trace.model import Trace
@@ -124,6 +125,14 @@ async def gather(db: ClickHouse, agent: str, mode_id: str, settings: DraftSettin
     sources = [eval_.provenance.source_traces[0] for _, eval_ in accepted if eval_.provenance.source_traces]
     wanted = [*(trace_id for trace_id, _ in failing), *healthy, *others, *sources]
     stored = await spans.traces(db, wanted)
+    closed = await releases.closed(db, agent) if accepted else {}
+    began = max(
+        (stored[trace_id].spans[0].start_ns for trace_id, _ in failing if trace_id in stored), default=0
+    )
+    # What fails on after the change for an eval is deployed is not what the eval is about.
+    accepted = [
+        (r, e) for r, e in accepted if r.eval_id not in closed or began < _deployed_ns(closed[r.eval_id])
+    ]
     return Evidence(
         [Failing(stored[trace_id], _first(signs)) for trace_id, signs in failing if trace_id in stored],
         [stored[trace_id] for trace_id in healthy if trace_id in stored],
@@ -139,6 +148,10 @@ async def gather(db: ClickHouse, agent: str, mode_id: str, settings: DraftSettin
         await _used(db, [r for r in mine if r.state in _ONCE_ACCEPTED]),
         frozenset(canonical(r.eval.input.get("messages")) for r in mine if _is_taken(r)),
     )
+
+
+def _deployed_ns(shipped: datetime) -> float:
+    return (shipped + evals.DEPLOYED).timestamp() * 1e9
 
 
 def _is_taken(record: EvalRecord) -> bool:

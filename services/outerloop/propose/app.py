@@ -33,7 +33,7 @@ from outerloop.runtime.lookout import look_out
 from outerloop.runtime.pause import Pauses
 from outerloop.runtime.service import Background
 from outerloop.runtime.topics import topic_of
-from outerloop.store import changes, decisions, evals, releases
+from outerloop.store import changes, decisions, evals, modes, releases
 from outerloop.store.changes import ChangeRecord
 from outerloop.store.changes import State as ChangeState
 from outerloop.store.evals import EvalRecord
@@ -119,7 +119,8 @@ class Proposer:
     async def _step(self, agent: str, decided: DecisionReached | None, cause: Delivery | None) -> bool:
         """One step; whether there may be another."""
         known_evals = await evals.of_agent(self._db, agent, EvalState.ACCEPTED)
-        accepted = {e.eval_id: e for e in known_evals if e.gates}
+        muted = await modes.muted(self._db, [e.mode_id for e in known_evals])
+        accepted = {e.eval_id: e for e in known_evals if e.gates and e.mode_id not in muted}
         known = await changes.of_agent(self._db, agent)
         if unsent := next((c for c in known if c.state is ChangeState.WRITTEN), None):
             await self._send(unsent, cause)

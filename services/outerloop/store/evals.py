@@ -1,7 +1,7 @@
 """Table evals: evals from draft to acceptance, and modes for which there is none yet. Writer: draft."""
 
 from dataclasses import asdict, dataclass, fields
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any
 
@@ -39,6 +39,10 @@ _STEPS = {
     State.RETIRED: 4,
 }
 _WITHOUT_EVAL = (State.UNDRAFTABLE, State.LINKED)
+
+
+# What still fails so long after a change has shipped is not what the change closed: by then it is deployed.
+DEPLOYED = timedelta(days=1)
 
 
 class Reproduction(StrEnum):
@@ -139,6 +143,28 @@ class EvalRecord:
 
 
 _COLUMNS = ", ".join(field.name for field in fields(EvalRecord))
+
+
+@dataclass(frozen=True, slots=True)
+class Link:
+    """A mode without an eval of its own, the eval that catches it, and the mode that it was written for."""
+
+    mode_id: str
+    eval_id: str
+    by_mode: str
+
+
+async def links(db: ClickHouse, agent: str) -> list[Link]:
+    """The modes of an agent whose last opening was linked to an eval of another mode."""
+    rows = await db.query(
+        "SELECT l.mode_id AS mode_id, e.eval_id AS eval_id, e.mode_id AS by_mode FROM"
+        " (SELECT mode_id, argMax(linked_eval, at) AS eval_id FROM evals FINAL WHERE agent = {agent:String}"
+        " GROUP BY mode_id) AS l"
+        " INNER JOIN (SELECT eval_id, mode_id FROM evals FINAL WHERE agent = {agent:String}) AS e"
+        " ON e.eval_id = l.eval_id WHERE e.mode_id != l.mode_id ORDER BY mode_id",
+        agent=agent,
+    )
+    return [Link(**row) for row in rows]
 
 
 async def insert(db: ClickHouse, record: EvalRecord) -> None:

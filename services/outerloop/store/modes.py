@@ -37,6 +37,15 @@ class Mode:
     gravity: str = ""
 
 
+@dataclass(frozen=True, slots=True)
+class Step:
+    """The last step of a mode's life: a state, why, and since when."""
+
+    state: State
+    detail: str
+    at: datetime
+
+
 async def insert(db: ClickHouse, mode: Mode) -> None:
     """Store a mode; the same mode again changes nothing but the time."""
     await db.insert("modes", [asdict(mode)])
@@ -74,6 +83,18 @@ async def enter(
     if not seen:
         row = {"mode_id": mode_id, "state": state.value, "cause": cause, "detail": detail, "at": at}
         await db.insert("mode_states", [row])
+
+
+async def latest(db: ClickHouse, mode_ids: Sequence[str]) -> dict[str, Step]:
+    """The last step of each of these modes that was opened, as the view failure_modes has it."""
+    rows = await db.query(
+        "SELECT mode_id, argMax((state, detail, at), (at, indexOf(['open', 'drafting', 'proposed', 'parked',"
+        " 'closed', 'regressed', 'merged'], state))) AS step, step.1 AS state_now, step.2 AS why,"
+        " step.3 AS since FROM mode_states FINAL WHERE mode_id IN {modes:Array(String)}"
+        " AND state NOT IN ('muted', 'unmuted') GROUP BY mode_id",
+        modes=list(mode_ids),
+    )
+    return {row["mode_id"]: Step(State(row["state_now"]), row["why"], row["since"]) for row in rows}
 
 
 async def opened(db: ClickHouse, mode_ids: Sequence[str]) -> set[str]:

@@ -167,6 +167,13 @@ async def reopened(db: ClickHouse, agent: str) -> dict[str, Reopening]:
     return {each.eval_id: each for each in await reopenings(db, agent)}
 
 
+async def closed(db: ClickHouse, agent: str) -> dict[str, datetime]:
+    """The evals of an agent that are closed: eval -> when the last change for it shipped."""
+    again = await reopened(db, agent)
+    latest = {each.eval_id: each.at for each in await shipped(db, agent)}
+    return {e: at for e, at in latest.items() if e not in again or again[e].at <= at}
+
+
 def _release(row: Mapping[str, Any]) -> Release:
     values = dict(row)
     tuples = [tuple(each.values()) if isinstance(each, dict) else tuple(each) for each in values["before"]]

@@ -146,6 +146,19 @@ async def counts(db: ClickHouse, agent: str, mode_ids: Sequence[str]) -> dict[st
     return {row["mode_id"]: row["n"] for row in rows}
 
 
+async def count_since(db: ClickHouse, agent: str, mode_id: str, since: datetime) -> int:
+    """Failing traces of a mode that began since then."""
+    (row,) = await db.query(
+        "SELECT count() AS n FROM judged_traces FINAL WHERE agent = {agent:String} AND failed"
+        " AND mode_id = {mode:String} AND day >= toDate({since:DateTime64(3)})"
+        " AND occurred_at >= {since:DateTime64(3)}",
+        agent=agent,
+        mode=mode_id,
+        since=since,
+    )
+    return int(row["n"])
+
+
 async def agents(db: ClickHouse) -> list[str]:
     """The agents of which traces were judged."""
     return [row["agent"] for row in await db.query("SELECT DISTINCT agent FROM judged_traces ORDER BY agent")]

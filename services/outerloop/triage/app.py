@@ -24,6 +24,7 @@ from outerloop.store import verdicts
 from outerloop.triage import life
 from outerloop.triage.asking import CALL_SECONDS, Asker
 from outerloop.triage.court import Rulings
+from outerloop.triage.following import Following
 from outerloop.triage.judge import Judge
 from outerloop.triage.judges import Judges
 from outerloop.triage.judging import Judging
@@ -65,6 +66,7 @@ class Triage:
         self._labels = Labels(db, self.judging)
         self.learning = Learning(db, settings.triage_adopts)
         self.rulings = Rulings(db, self._openings)
+        self.following = Following(db, self._openings, settings.mode_opens_at)
         bus.subscribe(CONSUMES, self.handle, at_most=settings.triage_batch)
 
     async def handle(self, batch: Sequence[Delivery]) -> None:
@@ -100,14 +102,18 @@ def wire(settings: TriageSettings, bus: Bus, db: ClickHouse) -> Sequence[Backgro
     triage = Triage(settings, bus, db)
     lookout = Lookout(bus, db, triage.rulings)
 
+    async def follow() -> None:
+        await visiting(bus, lambda: verdicts.agents(db), triage.following.visit)
+
     async def learn() -> None:  # apart from the lookout, which would wait for it
         await visiting(bus, lambda: verdicts.agents(db), triage.learning.visit)
 
+    beside = (lookout.look, follow, learn)
     if not settings.triage_model:
-        return (lookout.look, learn)
+        return beside
     if not settings.anthropic_api_key:
         log.warning("there is no ANTHROPIC_API_KEY: the model of OUTERLOOP_TRIAGE_MODEL is not asked")
-        return (lookout.look, learn)
+        return beside
     client = AsyncAnthropic(
         api_key=settings.anthropic_api_key.get_secret_value(),
         base_url=settings.anthropic_base_url,
@@ -123,4 +129,4 @@ def wire(settings: TriageSettings, bus: Bus, db: ClickHouse) -> Sequence[Backgro
         async with client:
             await visiting(bus, asker.agents, namer.visit, judge.visit)
 
-    return (lookout.look, learn, ask)
+    return (*beside, ask)
