@@ -418,6 +418,27 @@ async def test_a_change_that_quotes_the_evals_own_values_is_sent_back(room: Room
     assert "quotes the eval's own values" in await room.objections()
 
 
+async def test_nothing_hides_behind_more_than_is_looked_into(room: Room) -> None:
+    policy(room, "x" * 120_000)
+    policy(room, "y" * 120_000 + " A-4711", "helper.py")
+    assert await room.objections() == "it adds 240007 characters; 200000 are allowed"
+
+
+async def test_a_large_recorded_world_holds_nobody_up(room: Room) -> None:
+    calls = (
+        RecordedCall(tool="t", arguments={}, result=" ".join(f"{a}{b}-{a * b}" for a in range(100, 300)))
+        for b in range(100, 200)
+    )
+    room.screening = replace(room.screening, cassette=Cassette(calls=(*CASSETTE.calls, *calls)))
+    policy(
+        room, "\n".join(f'Rule {n} is of the orders that are "late", and of [others].' for n in range(390))
+    )
+    async with asyncio.timeout(60):  # it took minutes, and the service stood still meanwhile
+        assert await room.objections() == ""
+    policy(room, "Pass 150150-22500.")
+    assert "150150-22500" in await room.objections()
+
+
 @pytest.mark.parametrize(
     "line",
     [

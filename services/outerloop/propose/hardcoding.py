@@ -32,7 +32,7 @@ def quoted_values(added: Sequence[str], eval_: Eval, cassette: Cassette, base: C
     own = sorted({v for v in _own(eval_, cassette) if v.casefold() not in allowed})
     read = [reading.casefold() for reading in faithful(text)]
     spelled = set().union(*map(_spellings, read)) - _spellings(allowed)
-    found = [v for v in own if any(_stands_in(v.casefold(), reading) for reading in read)]
+    found = [v for v in _begun(own, "\n".join(read)) if any(_stands_in(v.casefold(), each) for each in read)]
     found += [v for v in own if v not in found and _bare(v) in spelled]
     found += [v for v in _concealed(own, text) if v not in found]
     words, known = " ".join(map(_words, read)), _words(allowed)
@@ -42,10 +42,9 @@ def quoted_values(added: Sequence[str], eval_: Eval, cassette: Cassette, base: C
 
 def _concealed(own: Sequence[str], text: str) -> list[str]:
     """Those of the eval's values that a text holds in a form which has to be decoded first."""
-    decoded = [reading.casefold() for reading in hidden(text)]
-    long = [v for v in own if len(v) >= _LEAST_HIDDEN]
-    found = [v for v in long if any(v.casefold() in each or _bare(v) in each for each in decoded)]
-    return found + digests(text, own)
+    decoded = "\n".join(hidden(text)).casefold()
+    long = [v for v in _begun(own, decoded) if len(v) >= _LEAST_HIDDEN]
+    return [v for v in long if v.casefold() in decoded or _bare(v) in decoded] + digests(text, own)
 
 
 def _own(eval_: Eval, cassette: Cassette) -> Iterator[str]:
@@ -72,6 +71,12 @@ def _texts(value: Any) -> list[str]:
     if isinstance(value, list | tuple):
         return [text for inner in value for text in _texts(inner)]
     return [] if value is None or isinstance(value, bool) else [str(value)]
+
+
+def _begun(values: Sequence[str], text: str) -> list[str]:
+    """Those whose first letters stand in a text: of a world of thousands of values, hardly any."""
+    begins = {text[at : at + _LEAST] for at in range(len(text))}
+    return [v for v in values if v.casefold()[:_LEAST] in begins or _bare(v)[:_LEAST] in begins]
 
 
 def _stands_in(value: str, text: str) -> bool:

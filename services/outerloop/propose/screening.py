@@ -20,6 +20,7 @@ from outerloop.runtime.contents import Edited, imports_of, objections
 from outerloop.runtime.errors import UserError
 from outerloop.runtime.git import NotAPatchError, PatchConflictError, Repository
 from outerloop.runtime.invariants import violations
+from outerloop.runtime.readings import MOST
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,11 +62,12 @@ class Screening:
             Edited(c.path, await self._text(self.base, c.path), await self._text(tree, c.path))
             for c in changes
         ]
-        texts = await asyncio.to_thread(_texts, self.untouched)
-        found = objections(edited, self.terms, _modules(texts))
         added = [line for file in edited for line in file.added]
         added += [change.path for change in changes if change.status == "A"]
-        if values := quoted_values(added, self.eval, self.cassette, texts.values()):
+        if (characters := sum(map(len, added))) > MOST:
+            return [f"it adds {characters} characters; {MOST} are allowed"]
+        found, values = await asyncio.to_thread(self._looked_into, edited, added)
+        if values:
             said = ", ".join(map(repr, values))
             found.append(
                 f"it quotes the eval's own values ({said}): state the rule for all requests of the kind"
@@ -76,6 +78,12 @@ class Screening:
                 f"it is the change of attempt {same} again, which did not ship: this one must differ"
             )
         return found
+
+    def _looked_into(self, edited: Sequence[Edited], added: Sequence[str]) -> tuple[list[str], list[str]]:
+        """What speaks against the texts of a change, and the eval's own values in them."""
+        texts = _texts(self.untouched)
+        found = objections(edited, self.terms, _modules(texts))
+        return found, quoted_values(added, self.eval, self.cassette, texts.values())
 
     async def _text(self, tree: str, path: str) -> str:
         content = await self.repository.show(tree, path)

@@ -54,7 +54,7 @@ _HUMP = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
 # A setting in a line: bare at its beginning, quoted, or assigned; and its value.
 _KEY = re.compile(
     r"""(?:^[-\s]*["']?([\w-]+)["']?\s*[:=](?!=)|["']([\w-]+)["']\s*:|(?<![\w.-])([\w-]+)\s*=(?!=))"""
-    r"""(?=\s*([\[({][^\])}]*|[^,\s\])}]*))"""  # looked ahead at: settings may stand in it
+    r"""(?=\s*([\[({][^\])}]{0,1000}|[^,\s\])}]{0,1000}))"""  # looked ahead at: settings may stand in it
 )
 _SPEAKERS = frozenset({"user", "assistant", "system", "developer", "tool", "human", "ai", "model"})
 _FRONT = re.compile(r"---\n(.*?\n)---(?:\n|$)", re.DOTALL)

@@ -15,7 +15,7 @@ from collections.abc import Collection, Iterator
 from contextlib import suppress
 from urllib.parse import unquote
 
-_MOST = 200_000  # characters of a text that are looked into
+MOST = 200_000  # characters of a text that are looked into
 _ESCAPE = re.compile(r"\\(?:x([0-9a-fA-F]{2})|u([0-9a-fA-F]{4})|U([0-9a-fA-F]{8})|([0-7]{3}))")
 # A string that ends where the next one begins: side by side, added, listed; across lines too.
 _SEAM = re.compile(r"""["'`]\s*(?:[+.,&|]|\.\.|<>)?\s*\\?\s*(?:[rbfu]{1,2})?["'`]""", re.IGNORECASE)
@@ -38,7 +38,7 @@ def plain(text: str) -> str:
 
 def faithful(text: str) -> list[str]:
     """What a text says when it is read by a person, a program or a browser; itself first."""
-    text = text[:_MOST]
+    text = text[:MOST]
     unescaped = unquote(html.unescape(_ESCAPE.sub(_unescaped, text)))
     bare = _GROUPS.sub("", plain(unescaped))
     joined = [_HELD.sub(r"\1", _SEAM.sub("", each)) for each in (bare, plain(unescaped))]
