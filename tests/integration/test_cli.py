@@ -320,6 +320,7 @@ def test_the_commands_show_what_was_sent(shell: Shell, tmp_path: Path) -> None:
     lines.write_text('{"resourceSpans": []}\n\n' * 2)
     assert shell.json("send", plain) == {"files": 1, "records": 3, "spans": 9}
     until(lambda: shell.json("status")["stored"]["judged"] == 3)
+    assert shell.json("status")["stands_still"]["modes_parked"] == 0
     assert shell.json("send", packed, lines) == {"files": 2, "records": 5, "spans": 9}
 
     def to_review() -> list[dict[str, Any]]:

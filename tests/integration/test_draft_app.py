@@ -44,7 +44,7 @@ from outerloop.evals.grade import grade
 from outerloop.propose import evidence as propose_evidence
 from outerloop.runtime.clickhouse import ClickHouse
 from outerloop.runtime.errors import PoisonError
-from outerloop.store import decisions, evals, heldout
+from outerloop.store import decisions, evals, heldout, modes
 from outerloop.store.evals import EvalRecord, State
 from outerloop.store.migrate import migrate
 
@@ -161,6 +161,21 @@ async def test_a_mode_without_an_eval_comes_back_when_more_is_recorded(world: Wo
     await world.opens()  # redelivered
     assert await world.evals() == [record]
     assert world.bus.heard[1] == world.bus.heard[2]
+
+
+async def test_a_mode_that_was_opened_twice_in_vain_gets_one_eval_and_a_muted_one_none(world: World) -> None:
+    await world.ran(FAILED, mode=world.mode)
+    for event in ("first", "second"):
+        await world.opens(event)
+    assert len(await world.evals(State.UNDRAFTABLE)) == 2
+    await world.ran(LOOKED, CANCELLED, count=3)
+    await modes.enter(world.db, world.mode, modes.State.MUTED, "said", at=NOW)
+    await world.drafter.look_once()
+    assert await world.evals() == []
+    await modes.enter(world.db, world.mode, modes.State.UNMUTED, "said", at=NOW + timedelta(seconds=1))
+    for _ in range(2):
+        await world.drafter.look_once()
+    assert [record.state for record in await world.evals()] == [State.DRAFTED]
 
 
 async def test_a_look_in_vain_is_remembered(world: World) -> None:

@@ -25,16 +25,32 @@ SELECT
     (SELECT count() FROM failure_modes WHERE state != 'emerging') AS modes,
     (SELECT count() FROM failure_modes WHERE state = 'closed') AS modes_closed,
     (SELECT count() FROM evals FINAL WHERE state != 'undraftable') AS evals,
-    (SELECT count() FROM evals FINAL WHERE state = 'drafted') AS evals_to_review,
     (SELECT count() FROM changes FINAL WHERE state = 'proposed') AS changes,
     (SELECT count() FROM decisions FINAL WHERE verdict = 'ship') AS shipped,
     (SELECT count() FROM decisions FINAL WHERE verdict = 'reject') AS rejected,
     (SELECT count() FROM trials FINAL) AS trials
 """
+# What nobody goes on with but a person, or nobody has for an hour: perhaps a setting is missing.
+STANDS_STILL = """
+SELECT
+    (SELECT count() FROM failure_modes WHERE state = 'parked') AS modes_parked,
+    (SELECT count() FROM evals FINAL WHERE state = 'drafted') AS evals_to_review,
+    (
+        SELECT count() FROM evals FINAL
+        WHERE state = 'accepted' AND reproduction != 'not reproduced' AND at < now64(3) - toIntervalHour(1)
+          AND (agent, eval_id) NOT IN (SELECT agent, eval_id FROM changes)
+          AND mode_id NOT IN (SELECT mode_id FROM failure_modes WHERE state = 'muted')
+    ) AS evals_without_a_change,
+    (
+        SELECT count() FROM changes FINAL
+        WHERE state = 'proposed' AND at < now64(3) - toIntervalHour(1)
+          AND change_id NOT IN (SELECT change_id FROM decisions)
+    ) AS changes_without_a_verdict
+"""
 
 
 def status(*, as_json: AsJson = False) -> None:
-    """How the loop stands: what is stored, what waits in Kafka, what was dead-lettered."""
+    """How the loop stands: what is stored, what waits for people or in Kafka, what was dead-lettered."""
     found = output.run(_status(common()))
     if as_json:
         output.emit(found)
@@ -89,4 +105,5 @@ async def _status(settings: Settings) -> dict[str, dict[str, Any]]:
         waiting[name] += sum(found.values())
     letters = await backlog(settings, "outerloop-dlq", dead_letter_topics())
     dead = {topic: n for topic, n in letters.items() if n}
-    return {"stored": stored, "records_waiting": waiting, "dead_letters": dead}
+    still = (await query(STANDS_STILL))[0]
+    return {"stored": stored, "stands_still": still, "records_waiting": waiting, "dead_letters": dead}

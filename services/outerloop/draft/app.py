@@ -29,7 +29,7 @@ from outerloop.runtime.errors import OuterloopError, UserError
 from outerloop.runtime.pause import Pauses, Why, never
 from outerloop.runtime.service import Background
 from outerloop.runtime.topics import topic_of
-from outerloop.store import evals, heldout
+from outerloop.store import evals, heldout, modes
 from outerloop.store.evals import EvalRecord, State
 
 log = logging.getLogger(__name__)
@@ -92,7 +92,9 @@ class Drafter:
 
     async def look_once(self) -> None:
         """Try again for each mode of which more is recorded than when there was no eval for it."""
-        for kept in await evals.of_agent(self._db, "", State.UNDRAFTABLE):
+        missing = await evals.missing(self._db)
+        muted = await modes.muted(self._db, [kept.mode_id for kept in missing])
+        for kept in (each for each in missing if each.mode_id not in muted):
             if not self._bus.holds(topic_of(ModeOpened).name, kept.agent):
                 continue
             try:

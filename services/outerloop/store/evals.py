@@ -193,6 +193,16 @@ async def of_agent(db: ClickHouse, agent: str, state: State | None = None) -> li
     )
 
 
+async def missing(db: ClickHouse) -> list[EvalRecord]:
+    """The modes of every agent for which nothing has come since there was no eval: their UNDRAFTABLE rows."""
+    return await _select(
+        db,
+        "eval_id IN (SELECT argMax(eval_id, at) FROM evals FINAL GROUP BY agent, mode_id"
+        " HAVING argMax(state, at) = {state:String})",
+        state=State.UNDRAFTABLE.value,
+    )
+
+
 async def _select(db: ClickHouse, where: str, **parameters: str | list[str]) -> list[EvalRecord]:
     rows = await db.query(
         f"SELECT {_COLUMNS} FROM evals FINAL WHERE {where} ORDER BY at, eval_id",  # noqa: S608 - ours only
