@@ -1,7 +1,7 @@
 """`python rooms.py`: an agent in plain code. Requests on stdin, one a line; answers on stdout.
 
-A request is {"text"}; its answer {"reply"}, or {"error"} when the model cannot be reached. No framework: the
-Messages API by urllib, spans as OTLP's JSON.
+A request is {"messages"}, in the form of the GenAI conventions; its answer {"reply"}, or {"error"} when the
+model cannot be reached. No framework: the Messages API by urllib, spans as OTLP's JSON.
 """
 
 import json
@@ -108,6 +108,12 @@ def message(role: str, text: str) -> str:
     return json.dumps([{"role": role, "parts": [{"type": "text", "content": text}]}])
 
 
+def asked(line: str) -> str:
+    """The text of a request's last message."""
+    parts = json.loads(line)["messages"][-1]["parts"]
+    return "".join(part["content"] for part in parts if part["type"] == "text")
+
+
 def answer(text: str, spans: Spans) -> str:
     """Model and tool calls, to the model's last text; "" when it comes to none."""
     root = spans.begin(
@@ -156,7 +162,7 @@ def main() -> None:
     for line in filter(str.strip, sys.stdin):
         spans = Spans()
         try:
-            said = {"reply": answer(json.loads(line)["text"], spans)}
+            said = {"reply": answer(asked(line), spans)}
         except OSError as error:
             spans.fail(spans.spans[0], "model_unreachable", str(error))
             said = {"error": str(error)}

@@ -161,7 +161,7 @@ def eval_of(agent: str, case: Case, title: str, traces: tuple[str, ...]) -> Eval
         agent=agent,
         mode_id=title,
         title=title,
-        input={"messages": [text]} if agent == "helpdesk" else {"text": case.text},
+        input={"messages": [text]},
         expect=case.expect,
         provenance=Provenance(drafted_by="bench", drafted_at=datetime.now(UTC), source_traces=traces),
     )

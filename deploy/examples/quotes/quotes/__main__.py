@@ -1,4 +1,7 @@
-"""`python -m quotes`: requests {"text"} on stdin, one a line; answers {"reply"} or {"error"} on stdout."""
+"""`python -m quotes`: requests on stdin, one a line; answers {"reply"} or {"error"} on stdout.
+
+A request is {"messages"}, in the form of the GenAI conventions; the last one is answered.
+"""
 
 import json
 import os
@@ -22,6 +25,12 @@ ROOT = Path(__file__).parent.parent
 MAX_CALLS = 6
 
 
+def asked(line: str) -> str:
+    """The text of a request's last message."""
+    parts = json.loads(line)["messages"][-1]["parts"]
+    return "".join(part["content"] for part in parts if part["type"] == "text")
+
+
 def main() -> None:
     """Answers stdin, then flushes the spans."""
     settings = yaml.safe_load((ROOT / "settings.yaml").read_text())
@@ -38,7 +47,7 @@ def main() -> None:
     agent.instrument = InstrumentationSettings(tracer_provider=provider)
     for line in filter(str.strip, sys.stdin):
         try:
-            run = agent.run_sync(json.loads(line)["text"], usage_limits=UsageLimits(request_limit=MAX_CALLS))
+            run = agent.run_sync(asked(line), usage_limits=UsageLimits(request_limit=MAX_CALLS))
             said = {"reply": run.output}
         except AgentRunError as error:
             said = {"error": f"{type(error).__name__}: {error}"}
