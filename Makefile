@@ -9,7 +9,7 @@ EXAMPLES := helpdesk helpdesk_model helpdesk_traffic helpdesk_demo rooms quotes
 .DEFAULT_GOAL := help
 
 help: ## what there is
-	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:[^#]*##/\t/' | expand -t 16
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:[^#]*##/\t/' | expand -t 22
 
 setup: $(VENV)/.ready ## a virtual environment with locked dependencies and embedded engines
 
