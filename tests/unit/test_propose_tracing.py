@@ -71,6 +71,15 @@ def test_a_session_is_one_trace_of_an_agent_of_its_own() -> None:
     assert again == trace
 
 
+def test_a_look_at_the_agent_is_no_call_of_a_model() -> None:
+    blocks = [json.dumps([{"type": "text", "text": text}]) for text in ("turns = 5: tests", "they pass")]
+    look = replace(STEP, stop_reason="", output_tokens=0, content=blocks[0], results=blocks[1])
+    trace = Trace.of(spans_of(trace_of(SESSION, [look])))
+    assert trace.model_calls == ()
+    (span,) = (span for span in trace.spans if span != trace.root)
+    assert (span.name, span.attributes["outerloop.seen"]) == ("look", "they pass")
+
+
 def test_a_session_without_a_change_ended_in_an_error() -> None:
     silent = replace(
         SESSION, outcome=json.dumps({"reason": "silence: it stopped", "usd": 0.1, "final": False})

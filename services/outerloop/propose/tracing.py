@@ -129,7 +129,10 @@ def _step(session: SessionRecord, step: StepRecord) -> list[Span]:
     content: list[dict[str, Any]] = json.loads(step.content)
     results = {block.get("tool_use_id"): block for block in json.loads(step.results)}
     ended = _ns(step.at)
-    said = "\n".join(block["text"] for block in content if block["type"] == "text")
+    said = _texts(content)
+    if not step.stop_reason and not step.output_tokens:  # a look (see looking.py): no model was asked
+        seen = {"outerloop.look": said, "outerloop.seen": _texts(json.loads(step.results))}
+        return [_child(session, f"{step.step}", "look", (ended, ended), seen)]
     usage = {
         "gen_ai.usage.input_tokens": step.input_tokens,
         "gen_ai.usage.output_tokens": step.output_tokens,
@@ -161,6 +164,10 @@ def _step(session: SessionRecord, step: StepRecord) -> list[Span]:
             span.status.CopyFrom(Status(code=Status.STATUS_CODE_ERROR, message="refused"))
         spans.append(span)
     return spans
+
+
+def _texts(blocks: Sequence[dict[str, Any]]) -> str:
+    return "\n".join(block["text"] for block in blocks if block["type"] == "text")
 
 
 def _child(
