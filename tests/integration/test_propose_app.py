@@ -37,6 +37,7 @@ from outerloop.runtime.topics import OTLP_SPANS, dead_letter_topic, topic_of, to
 from outerloop.store import changes, decisions, evals, lessons, modes, releases, sessions, trials
 from outerloop.store.changes import ChangeRecord, State
 from outerloop.store.evals import EvalRecord
+from outerloop.store.lessons import Tally
 from outerloop.store.migrate import migrate
 from outerloop.store.releases import Reopening
 from outerloop.store.spending import spent_usd, today
@@ -616,7 +617,8 @@ async def test_what_was_rejected_is_told_to_the_next_attempt_and_at_other_modes(
     agent = agent_name()
     first = await desk.accept(agent)
     agents = await remote(tmp_path, agent)
-    model = Model([CHANGE, DONE], [OTHER, DONE], [GIVE_UP])
+    third: Turn = [edit("Refunds, at once.")]
+    model = Model([CHANGE, DONE], [OTHER, DONE], [third, DONE])
     async with serving(model) as api, desk.proposer(api, agents) as proposer:
         await proposer.advance(agent, None, None)
         (change,) = await desk.changes(agent)
@@ -635,12 +637,15 @@ async def test_what_was_rejected_is_told_to_the_next_attempt_and_at_other_modes(
         for _ in range(2):
             await proposer._schooling.note(note)
         await proposer.advance(agent, None, None)
+        # The second attempt was told of its own eval's in full: neither with the lesson nor without it.
+        assert learned.lesson_id not in await lessons.tallies(desk.db, agent)
+        await desk.shipped((await desk.changes(agent))[-1])
     told = model.first[2].partition("## Lessons\n\n")[2].partition("\n\n## ")[0]
     assert "- Keep it short." in told
     assert "- Rejected: d The change was: description: Refunds, to the card." in told
     tallies = await lessons.tallies(desk.db, agent)
-    # The second attempt came after the lesson, was not told of it, and shipped.
-    assert (tallies[learned.lesson_id].shipped_without, tallies[learned.lesson_id].tried_with) == (1, 0)
+    assert tallies[learned.lesson_id] == Tally(shipped_with=1, tried_with=1)
+    assert tallies[note.lesson_id] == Tally(shipped_with=1, tried_with=1)
     (session,) = await sessions.of_change(desk.db, agent, change_id(other.eval_id, 1))
     assert session.state is sessions.State.ENDED
     retire = LessonNoted(lesson_id=learned.lesson_id, agent=agent, retired=True, by="ada", reason="old")

@@ -3,13 +3,18 @@
 from dataclasses import replace
 from datetime import UTC, datetime
 
+import pytest
+
 from outerloop.contracts.v1.decision_pb2 import (
+    OBSTACLE_CONFLICT,
     OBSTACLE_HELD_OUT,
+    OBSTACLE_NOT_REPRODUCED,
     OBSTACLE_PRIOR_EVAL,
     VERDICT_REJECT,
     VERDICT_SHIP,
     DecisionReached,
     EvalOutcome,
+    Obstacle,
 )
 from outerloop.propose.lessons import choose, from_decision, words_of
 from outerloop.store.changes import ChangeRecord
@@ -80,6 +85,12 @@ def test_of_variants_that_nobody_was_shown_one_bit_is_told() -> None:
 def test_what_shipped_teaches_nothing() -> None:
     shipped = DecisionReached(decision_id="d2", change_id="c1", verdict=VERDICT_SHIP)
     assert from_decision(CHANGE, shipped) is None
+
+
+@pytest.mark.parametrize("obstacle", [OBSTACLE_CONFLICT, OBSTACLE_NOT_REPRODUCED])
+def test_what_is_no_word_on_the_change_teaches_nothing(obstacle: Obstacle) -> None:
+    moved = DecisionReached(decision_id="d2", change_id="c1", verdict=VERDICT_REJECT, obstacle=obstacle)
+    assert from_decision(CHANGE, moved) is None
 
 
 def test_lessons_of_the_mode_come_first_then_those_that_speak_of_the_same_tools() -> None:

@@ -8,7 +8,13 @@ told often, the ones with which attempts ship go before the ones with which they
 import re
 from collections.abc import Collection, Mapping, Sequence
 
-from outerloop.contracts.v1.decision_pb2 import OBSTACLE_HELD_OUT, VERDICT_REJECT, DecisionReached
+from outerloop.contracts.v1.decision_pb2 import (
+    OBSTACLE_CONFLICT,
+    OBSTACLE_HELD_OUT,
+    OBSTACLE_NOT_REPRODUCED,
+    VERDICT_REJECT,
+    DecisionReached,
+)
 from outerloop.runtime.envelope import stable_id
 from outerloop.store.changes import ChangeRecord
 from outerloop.store.lessons import LessonRecord, Origin, State, Tally
@@ -18,6 +24,8 @@ _MOST_WORDS = 60
 _SENTENCE = 300
 # With fewer attempts than this on a side, evidence decides nothing.
 _ENOUGH = 5
+# The branch moved under the change, or the base does not fail the eval.
+_NO_WORD = frozenset({OBSTACLE_CONFLICT, OBSTACLE_NOT_REPRODUCED})
 _WORD = re.compile(r"[a-z][a-z0-9_]{3,}")
 # fmt: off
 _COMMON = frozenset({
@@ -37,7 +45,7 @@ def words_of(*texts: str) -> tuple[str, ...]:
 
 def from_decision(change: ChangeRecord, decision: DecisionReached) -> LessonRecord | None:
     """What a rejection teaches; None if it was no rejection of the change itself."""
-    if decision.verdict != VERDICT_REJECT:
+    if decision.verdict != VERDICT_REJECT or decision.obstacle in _NO_WORD:
         return None
     broken = [outcome for outcome in decision.outcomes if not outcome.held]
     stopped = "; ".join(

@@ -77,22 +77,30 @@ async def told(db: ClickHouse, agent: str, change_id: str, lesson_ids: Collectio
 
 
 async def tallies(db: ClickHouse, agent: str) -> dict[str, Tally]:
-    """By lesson of an agent ("": of all): what became of the attempts that were told, and of the others."""
+    """By lesson of an agent ("": of all): what became of the attempts that were told, and of the others.
+
+    Attempts at the eval that a lesson comes from are neither: they are told of it in other words.
+    """
     rows = await db.query(
         """
         SELECT l.lesson_id AS lesson_id,
                countIf(u.told AND d.ships) AS shipped_with, countIf(u.told) AS tried_with,
                countIf(NOT u.told AND d.ships) AS shipped_without, countIf(NOT u.told) AS tried_without
-        FROM (SELECT agent, lesson_id, learned_at FROM lessons FINAL) AS l
+        FROM (SELECT agent, lesson_id, change_id, learned_at FROM lessons FINAL) AS l
         INNER JOIN
         (
-            SELECT c.agent AS agent, c.change_id AS change_id, c.at AS at, max(v.verdict = 'ship') AS ships
+            SELECT c.agent AS agent, c.change_id AS change_id, c.eval_id AS eval_id, c.at AS at,
+                   max(v.verdict = 'ship') AS ships
             FROM changes AS c FINAL INNER JOIN decisions AS v FINAL ON v.change_id = c.change_id
-            GROUP BY agent, change_id, at
+            WHERE v.obstacle NOT IN ('conflict', 'not_reproduced')
+            GROUP BY agent, change_id, eval_id, at
         ) AS d ON d.agent = l.agent
+        LEFT JOIN (SELECT change_id, any(eval_id) AS eval_id FROM changes GROUP BY change_id) AS own
+            ON own.change_id = l.change_id
         LEFT JOIN (SELECT change_id, lesson_id, true AS told FROM lesson_uses FINAL) AS u
             ON u.change_id = d.change_id AND u.lesson_id = l.lesson_id
-        WHERE d.at > l.learned_at AND ({agent:String} = '' OR l.agent = {agent:String})
+        WHERE d.at > l.learned_at AND d.eval_id != own.eval_id
+          AND ({agent:String} = '' OR l.agent = {agent:String})
         GROUP BY lesson_id
         """,
         agent=agent,
