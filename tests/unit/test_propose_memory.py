@@ -130,6 +130,19 @@ def test_compaction_keeps_what_later_steps_need() -> None:
     assert messages[-2 * KEPT_TURNS :] == before[-2 * KEPT_TURNS :]
 
 
+def test_compaction_keeps_the_last_verdict_of_each_kind_of_run() -> None:
+    first, rest = conversation()[:1], conversation()[1:]
+    runs = [
+        *turn(11, "run_eval", "FAILED: the first " + LONG),
+        *turn(12, "run_eval", "FAILED: the second " + LONG, trace_id=""),
+        *turn(13, "run_eval", "it ended well, otherwise " + LONG, trace_id="abc"),
+        *turn(14, "run_eval", "the run did not happen " + LONG, is_error=True),
+    ]
+    messages = [*first, *runs, *rest]
+    compact(messages, 10**9)
+    assert ["left out" in result(messages, number) for number in (1, 2, 3, 4)] == [True, False, False, False]
+
+
 def test_compaction_is_by_delta_and_the_oldest_go_first() -> None:
     messages = conversation()
     compact(messages, 1_000)

@@ -28,8 +28,10 @@ def compact(messages: list[dict[str, Any]], tokens: int) -> int:
     """
     saved = 0
     calls = {block["id"]: block for block in _blocks(messages, "tool_use")}
-    verdicts = {calls[b["tool_use_id"]]["name"]: b["tool_use_id"] for b in _blocks(messages, "tool_result")}
-    kept = {identifier for name, identifier in verdicts.items() if name in _VERDICTS}
+    given = [b["tool_use_id"] for b in _blocks(messages, "tool_result") if not b.get("is_error")]
+    # Of the tests, of the eval, and of each recorded run that the agent was tried on.
+    last = {(calls[each]["name"], calls[each]["input"].get("trace_id", "")): each for each in given}
+    kept = {identifier for (name, _), identifier in last.items() if name in _VERDICTS}
     for at, message in enumerate(messages[: -2 * KEPT_TURNS or None]):
         if saved >= tokens:
             break
