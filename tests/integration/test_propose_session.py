@@ -174,6 +174,18 @@ async def test_a_full_context_ends_the_session(tmp_path: Path) -> None:
     assert "prompt is too long" in outcome.reason
 
 
+async def test_content_that_the_provider_blocks_ends_the_session_also_at_its_first_call(
+    tmp_path: Path,
+) -> None:
+    bench = Bench(tmp_path / "tree", [use("list_files")])
+    bench.fault = Fault(kind="blocked")
+    outcome = await bench.run()
+    assert isinstance(outcome, GaveUp)
+    assert (outcome.ended, outcome.usd) == (Ended.PROVIDER, 0)
+    assert "content filtering" in outcome.reason
+    assert bench.told[-1].usd == 0
+
+
 async def test_the_results_of_one_turn_leave_room_for_others(tmp_path: Path) -> None:
     reads = [use("read_file", path="prompts/long.md")] * 60
     bench = Bench(tmp_path / "tree", reads, [use("give_up", reason="no")])
@@ -587,7 +599,7 @@ async def test_a_session_ends_before_it_passes_its_budget(tmp_path: Path) -> Non
     assert 0.02 < outcome.usd <= 0.06
 
 
-@pytest.mark.parametrize("kind", ["400", "429", "500", "529", "hang"])
+@pytest.mark.parametrize("kind", ["unpaid", "429", "500", "529", "hang"])
 async def test_a_provider_that_is_away_is_an_outage(tmp_path: Path, kind: Any) -> None:
     bench = Bench(tmp_path / "tree", [use("list_files")])
     bench.fault = Fault(kind=kind, seconds=30)

@@ -27,6 +27,7 @@ from outerloop.propose.workspace import MAX_RESULT_CHARS
 from outerloop.runtime.errors import OutageError
 from outerloop.runtime.prices import Price
 from outerloop.runtime.provider import usage_of
+from outerloop.runtime.refusals import about_the_content
 from outerloop.trace.quote import clip
 
 _NUDGE = "You act only by calling tools. Go on; end with finish or give_up."
@@ -91,7 +92,7 @@ class Session:
             try:
                 response, step = await self._ask(run.conversation, asked)
             except _REFUSED as error:
-                if not run.meter.steps:
+                if not run.meter.steps and not about_the_content(error.response.text):
                     raise  # malformed from the start: a bug
                 await self.on_steps([replace(asked, usd=0.0)])
                 ending = (Ended.PROVIDER, f"the provider refused to go on: {error.message}")

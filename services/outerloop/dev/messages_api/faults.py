@@ -7,25 +7,27 @@ from pydantic import BaseModel, ConfigDict, Field
 from outerloop.dev.messages_api.errors import ApiError
 
 _MESSAGES = {
-    400: "Your credit balance is too low to access the Anthropic API. Please go to Plans & Billing to upgrade"
-    " or purchase credits.",
-    429: "This request would exceed your organization's rate limit. Please try again later.",
-    500: "Internal server error",
-    529: "Overloaded",
+    "unpaid": "Your credit balance is too low to access the Anthropic API. Please go to Plans & Billing to"
+    " upgrade or purchase credits.",
+    "blocked": "Output blocked by content filtering policy",
+    "429": "This request would exceed your organization's rate limit. Please try again later.",
+    "500": "Internal server error",
+    "529": "Overloaded",
 }
 
 
 class Fault(BaseModel):
     """One fault, for the next `times` requests that it fits.
 
-    429, 500 and 529 answer with that status (a `retry_after`, in seconds, goes into the header), 400 as the
-    API answers who has not paid; `hang` waits `seconds` before the normal answer; `cut_stream` fits streaming
-    requests only and closes the connection after `after_events` events.
+    429, 500 and 529 answer with that status (a `retry_after`, in seconds, goes into the header); `unpaid` and
+    `blocked` are 400s as the API gives them where the account or what was said is refused; `hang` waits
+    `seconds` before the normal answer; `cut_stream` fits streaming requests only and closes the connection
+    after `after_events` events.
     """
 
     model_config = ConfigDict(extra="forbid")
 
-    kind: Literal["400", "429", "500", "529", "hang", "cut_stream"]
+    kind: Literal["unpaid", "blocked", "429", "500", "529", "hang", "cut_stream"]
     times: int = Field(default=1, ge=1)
     retry_after: float | None = Field(default=None, ge=0)
     seconds: float = Field(default=0, ge=0)
@@ -33,10 +35,11 @@ class Fault(BaseModel):
 
     def error(self) -> ApiError | None:
         """The answer in place of the model's, for the kinds that are a status."""
-        if not self.kind.isdigit():
+        if self.kind not in _MESSAGES:
             return None
         headers = {} if self.retry_after is None else {"retry-after": f"{self.retry_after:g}"}
-        return ApiError(int(self.kind), _MESSAGES[int(self.kind)], headers)
+        status = int(self.kind) if self.kind.isdigit() else 400
+        return ApiError(status, _MESSAGES[self.kind], headers)
 
 
 class FaultPlan(BaseModel):
