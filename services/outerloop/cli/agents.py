@@ -1,9 +1,12 @@
 """Agents, for commands that are about one of them: those whose traces were judged, those that are served."""
 
 from collections.abc import Sequence
+from pathlib import Path
 
 from outerloop.cli.config import common
-from outerloop.runtime.errors import UserError
+from outerloop.runtime.agentfile import NAME, agentfile_at
+from outerloop.runtime.errors import OuterloopError, UserError
+from outerloop.runtime.git import Repository
 
 _SHOWN = 20
 
@@ -31,3 +34,16 @@ def check_served(agent: str) -> None:
         raise UserError("the agent's name is blank")
     if known and agent not in known:
         raise UserError(f"there is no agent {agent!r} in OUTERLOOP_AGENTS, which names {', '.join(known)}")
+
+
+async def hindrance(agent: str, url: str, branch: str, cache: Path) -> str:
+    """Why nothing of `agent` can be repaired as its repository is now; "" when nothing is in the way."""
+    try:
+        repository = await Repository.open(url, cache / agent)
+        commit = await repository.resolve(branch)
+        if commit is None:
+            return f"its repository has no branch {branch}: push the agent to it"
+        terms = await agentfile_at(repository, commit)
+    except OuterloopError as error:
+        return str(error)
+    return "" if terms.agent == agent else f"its {NAME} is of agent {terms.agent!r}"

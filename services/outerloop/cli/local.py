@@ -4,13 +4,15 @@ import asyncio
 import contextlib
 import os
 import socket
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from outerloop.cli import output
+from outerloop.cli.agents import hindrance
+from outerloop.cli.config import common
 from outerloop.cli.output import AsJson
 from outerloop.runtime.errors import UserError
 
@@ -72,6 +74,7 @@ def dev(
             output.say("starting Kafka (Tansu), ClickHouse (chDB) and five services …")
             await stack.start()
             _tell(addresses, stack, scripted=script is not None, as_json=as_json)
+            await _look_at(agent or (), folder.resolve() / "cache" / "dev")
             await stack.wait()
 
     try:
@@ -92,6 +95,14 @@ def _check_free(ports: Mapping[str, int]) -> None:
                     f"nothing can listen on port {ports[part]} ({error.strerror}): does another"
                     f" `outerloop dev` run? Stop what is there, or choose {option}"
                 ) from error
+
+
+async def _look_at(agents: Sequence[str], cache: Path) -> None:
+    """Say what is in the way of repairing these; services wait for it to be put right, and only log it."""
+    named = common().model_copy(update={"agents": ",".join(agents)}).repositories()
+    for name, (url, branch) in named.items():
+        if why := await hindrance(name, url, branch, cache):
+            output.say(f"nothing of {name} is repaired before this is put right: {why}")
 
 
 def _tell(addresses: "Addresses", stack: "Stack", *, scripted: bool, as_json: bool) -> None:
