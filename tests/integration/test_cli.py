@@ -331,6 +331,11 @@ def test_the_commands_show_what_was_sent(shell: Shell, tmp_path: Path) -> None:
     assert (mode["title"], mode["failures"]) == ("get_order fails: bad id …", 3)
     assert len(mode["examples"]) == 3
     assert shell.json("modes", "--agent", "nobody", "--all") == []
+    lists = (("modes",), ("evals", "list"), ("releases",), ("sessions", "list"), ("lessons", "list"))
+    for empty in lists:
+        assert (
+            "there is no agent 'nobody'; there are: helpdesk" in shell.run(*empty, "--agent", "nobody").stderr
+        )
     (row,) = to_review()
     assert (row["failing_caught"], row["healthy_passed"]) == ("3/3", "1/1")
     shown = shell.json("evals", "show", row["eval"][:8])

@@ -47,6 +47,8 @@ def test_a_pause_and_its_end_are_events_that_say_who_and_why(shell: Shell) -> No
     assert shell.json("pause", "--who", "ada")["agent"] == "all"
     assert shell.json("resume", "--who", "ada") == {"agent": "all", "paused": False, "by": "ada"}
     assert shell.run("resume", "helpdesk").stdout + shell.run("resume", "helpdesk").stderr
+    mistyped = shell.run("pause", "helpdsek", "--by", "bob").stderr
+    assert mistyped.startswith("helpdsek is paused\nis that its name? there is no agent 'helpdsek'")
     settings = Settings(kafka=shell.env["OUTERLOOP_KAFKA"], kafka_idempotent_producer=False)
     topic = topic_of(LoopPaused).name
     found = [LoopPaused.FromString(r.value) for r in asyncio.run(records(settings, topic))]

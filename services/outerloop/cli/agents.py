@@ -3,10 +3,13 @@
 from collections.abc import Sequence
 from pathlib import Path
 
+from outerloop.cli import output
 from outerloop.cli.config import common
 from outerloop.runtime.agentfile import NAME, agentfile_at
+from outerloop.runtime.clickhouse import ClickHouse
 from outerloop.runtime.errors import OuterloopError, UserError
 from outerloop.runtime.git import Repository
+from outerloop.store import verdicts
 
 _SHOWN = 20
 
@@ -34,6 +37,24 @@ def check_served(agent: str) -> None:
         raise UserError("the agent's name is blank")
     if known and agent not in known:
         raise UserError(f"there is no agent {agent!r} in OUTERLOOP_AGENTS, which names {', '.join(known)}")
+
+
+def nothing_of(agent: str, otherwise: str) -> str:
+    """What a list says that is empty: that there is no such agent, or `otherwise`."""
+    if agent and agent not in common().repositories():
+        try:
+            check_known(agent, output.run(_judged()))
+        except UserError as error:
+            return str(error)
+    return otherwise
+
+
+async def _judged() -> list[str]:
+    db = ClickHouse(common())
+    try:
+        return await verdicts.agents(db)
+    finally:
+        await db.close()
 
 
 async def hindrance(agent: str, url: str, branch: str, cache: Path) -> str:

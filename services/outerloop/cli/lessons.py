@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 
 from outerloop.cli import output
-from outerloop.cli.agents import check_served
+from outerloop.cli.agents import check_served, nothing_of
 from outerloop.cli.config import common
 from outerloop.cli.modes import find
 from outerloop.cli.output import AsJson
@@ -45,7 +45,8 @@ def list_(
         for r in known
         if (everything or r.state is State.ACTIVE) and (t := tallies.get(r.lesson_id, Tally()))
     ]
-    output.report(rows, as_json=as_json, empty="nothing was learned yet: no change was rejected")
+    empty = "nothing was learned yet: no change was rejected"
+    output.report(rows, as_json=as_json, empty="" if rows else nothing_of(agent, empty))
 
 
 @app.command()

@@ -1,14 +1,16 @@
 """`outerloop pause` and `outerloop resume`: a person stops the loop, or lets it go on."""
 
+import contextlib
 from typing import Annotated
 
 import typer
 
 from outerloop.cli import output
-from outerloop.cli.agents import check_served
+from outerloop.cli.agents import check_served, nothing_of
 from outerloop.cli.output import AsJson
 from outerloop.cli.publish import now, person, publish
 from outerloop.contracts.v1.loop_pb2 import LoopPaused
+from outerloop.runtime.errors import OuterloopError
 from outerloop.runtime.pause import EVERY
 
 Agent = Annotated[
@@ -45,3 +47,8 @@ def _say(agent: str, *, paused: bool, reason: str, who: str, as_json: bool) -> N
         output.emit({"agent": "all" if agent == EVERY else agent, "paused": paused, "by": message.by})
     else:
         output.say(f"{'the loop' if agent == EVERY else agent} {'is paused' if paused else 'goes on'}")
+    if agent != EVERY:
+        # Said afterwards, and only where ClickHouse answers: what stops the loop must not wait for it.
+        with contextlib.suppress(OuterloopError):
+            if why := nothing_of(agent, ""):
+                output.say(f"is that its name? {why}")
