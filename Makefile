@@ -125,6 +125,8 @@ check-drift: setup # what is generated must be what its source says
 	@$(BIN)/python -m grpc_tools.protoc -Iproto --python_out=.cache/drift --pyi_out=.cache/drift $(PROTOS)
 	@diff -r -x __init__.py -x __pycache__ .cache/drift/outerloop/contracts services/outerloop/contracts \
 	  || { echo "generated code differs from proto/: run make proto"; exit 1; }
+	@$(BIN)/outerloop topics --json | diff -q - deploy/helm/outerloop/files/topics.json > /dev/null \
+	  || { echo "the chart's topics are not those of proto/ and the services: run make chart"; exit 1; }
 	@base=$$(git rev-parse --verify --quiet origin/main || git rev-parse --verify --quiet HEAD~1 || true); \
 	if [ -n "$$base" ] && git cat-file -e "$$base:proto" 2>/dev/null; then \
 	  cd proto && ../$(BIN)/buf breaking --against "../.git#ref=$$base,subdir=proto"; fi
