@@ -10,7 +10,9 @@ TERMS = b"agent: desk\nrun: [python, agent.py]\nmutable: [prompts/**]\n"
 
 async def test_what_is_in_the_way_of_repairing_an_agent_is_said(tmp_path: Path) -> None:
     url, cache = str(tmp_path / "remote"), tmp_path / "dev"
-    assert "cannot be reached" in await hindrance("desk", str(tmp_path / "nowhere"), "main", cache)
+    away = await hindrance("desk", str(tmp_path / "nowhere"), "main", cache)
+    assert "cannot be reached" in away
+    assert "\n" not in away
     repository, _ = await agent_repository(tmp_path, {"agent.py": b"print()\n"})
     assert "there is no outerloop.yaml" in await hindrance("desk", url, "main", cache)
     assert "has no branch live" in await hindrance("desk", url, "live", cache)

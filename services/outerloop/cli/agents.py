@@ -66,5 +66,5 @@ async def hindrance(agent: str, url: str, branch: str, cache: Path) -> str:
             return f"its repository has no branch {branch}: push the agent to it"
         terms = await agentfile_at(repository, commit)
     except OuterloopError as error:
-        return str(error)
+        return " ".join(str(error).split())  # git says some things in several lines
     return "" if terms.agent == agent else f"its {NAME} is of agent {terms.agent!r}"
