@@ -46,7 +46,13 @@ def test_a_pause_and_its_end_are_events_that_say_who_and_why(shell: Shell) -> No
     assert said == {"agent": "helpdesk", "paused": True, "by": "ada"}
     assert shell.json("pause", "--who", "ada")["agent"] == "all"
     assert shell.json("resume", "--who", "ada") == {"agent": "all", "paused": False, "by": "ada"}
-    assert shell.run("resume", "helpdesk").stdout + shell.run("resume", "helpdesk").stderr
+    assert shell.json("status")["paused"]["helpdesk"] == "by ada: a migration"
+    assert "helpdesk is still paused by ada: a migration" in shell.run("resume").stderr
+    shell.json("pause", "--reason", "bills", "--who", "ada")
+    assert shell.json("status")["paused"]["all"] == "by ada: bills"
+    assert "the whole loop is still paused by ada: bills" in shell.run("resume", "helpdesk").stderr
+    assert shell.run("resume").code == 0
+    assert {"all", "helpdesk"}.isdisjoint(shell.json("status")["paused"])
     mistyped = shell.run("pause", "helpdsek", "--by", "bob").stderr
     assert mistyped.startswith("helpdsek is paused\nis that its name? there is no agent 'helpdsek'")
     settings = Settings(kafka=shell.env["OUTERLOOP_KAFKA"], kafka_idempotent_producer=False)
@@ -54,7 +60,12 @@ def test_a_pause_and_its_end_are_events_that_say_who_and_why(shell: Shell) -> No
     found = [LoopPaused.FromString(r.value) for r in asyncio.run(records(settings, topic))]
     ours = [m for m in found if m.at.ToDatetime(UTC) >= began and m.by == "ada"]
     told = sorted((m.agent, m.paused, m.reason) for m in ours)
-    assert told == [("*", False, ""), ("*", True, ""), ("helpdesk", True, "a migration")]
+    assert told == [
+        ("*", False, ""),
+        ("*", True, ""),
+        ("*", True, "bills"),
+        ("helpdesk", True, "a migration"),
+    ]
 
 
 def test_an_agent_that_nobody_knows_cannot_be_paused(shell: Shell) -> None:
@@ -68,6 +79,11 @@ def test_an_agent_that_nobody_knows_cannot_be_paused(shell: Shell) -> None:
     # As of a variable that is not set: it does not mean the whole loop.
     for command in (("pause", ""), ("resume", ""), ("lessons", "add", "Be kind.", "--agent", "")):
         assert known.refused(*command) == (2, "the agent's name is blank")
+
+
+def test_an_argument_that_is_no_text_is_said(shell: Shell) -> None:
+    assert shell.refused("pause", "help\udcffdesk") == (2, "an argument is not UTF-8 text")
+    assert shell.refused("lessons", "add", "Be k\udcffind.", "--agent", "helpdesk")[0] == 2
 
 
 def test_a_lesson_is_added_listed_and_retired(shell: Shell, propose: None) -> None:

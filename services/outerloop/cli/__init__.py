@@ -76,6 +76,12 @@ def main() -> None:
     except OuterloopError as error:
         sys.stderr.write(f"outerloop: {error}\n")
         sys.exit(2 if isinstance(error, UserError) else 1)
+    except UnicodeEncodeError:
+        # Bytes of an argument that are no text come as halves of surrogate pairs.
+        if "".join(sys.argv).isprintable():
+            raise
+        sys.stderr.write("outerloop: an argument is not UTF-8 text\n")
+        sys.exit(2)
     except OSError as error:
         if error.filename is None:
             raise

@@ -11,6 +11,7 @@ from outerloop.cli.config import common
 from outerloop.cli.kafka import backlog
 from outerloop.cli.letters import dead_letter_topics
 from outerloop.cli.output import AsJson
+from outerloop.cli.pause import paused
 from outerloop.cli.service import load_services
 from outerloop.runtime.clickhouse import ClickHouse
 from outerloop.runtime.errors import UserError
@@ -50,7 +51,7 @@ SELECT
 
 
 def status(*, as_json: AsJson = False) -> None:
-    """How the loop stands: what is stored, what waits for people or in Kafka, what was dead-lettered."""
+    """How the loop stands: what is stored, waits for people or in Kafka, is paused, was dead-lettered."""
     found = output.run(_status(common()))
     if as_json:
         output.emit(found)
@@ -106,4 +107,10 @@ async def _status(settings: Settings) -> dict[str, dict[str, Any]]:
     letters = await backlog(settings, "outerloop-dlq", dead_letter_topics())
     dead = {topic: n for topic, n in letters.items() if n}
     still = (await query(STANDS_STILL))[0]
-    return {"stored": stored, "stands_still": still, "records_waiting": waiting, "dead_letters": dead}
+    return {
+        "stored": stored,
+        "stands_still": still,
+        "paused": await paused(settings),
+        "records_waiting": waiting,
+        "dead_letters": dead,
+    }

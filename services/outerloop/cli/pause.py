@@ -4,14 +4,19 @@ import contextlib
 from typing import Annotated
 
 import typer
+from google.protobuf.message import DecodeError
 
 from outerloop.cli import output
 from outerloop.cli.agents import check_served, nothing_of
+from outerloop.cli.config import common
+from outerloop.cli.kafka import records
 from outerloop.cli.output import AsJson
 from outerloop.cli.publish import now, person, publish
 from outerloop.contracts.v1.loop_pb2 import LoopPaused
 from outerloop.runtime.errors import OuterloopError
 from outerloop.runtime.pause import EVERY
+from outerloop.runtime.settings import Settings
+from outerloop.runtime.topics import topic_of
 
 Agent = Annotated[
     str,
@@ -34,6 +39,23 @@ def pause(
 def resume(agent: Agent = EVERY, *, who: Who = "", as_json: AsJson = False) -> None:
     """Let the loop go on from where it was paused."""
     _say(agent, paused=False, reason="", who=who, as_json=as_json)
+    for still, why in output.run(paused(common())).items():
+        if agent == EVERY or still == "all":
+            output.say(f"{'the whole loop' if still == 'all' else still} is still paused {why}")
+
+
+async def paused(settings: Settings) -> dict[str, str]:
+    """What is paused now, by whom and why; "all" for the whole loop."""
+    said: dict[str, LoopPaused] = {}
+    for record in await records(settings, topic_of(LoopPaused).name):
+        with contextlib.suppress(DecodeError):  # services leave it out, too
+            message = LoopPaused.FromString(record.value)
+            said[message.agent] = message
+    return {
+        "all" if agent == EVERY else agent: f"by {last.by}: {last.reason or 'no reason given'}"
+        for agent, last in sorted(said.items())
+        if last.paused
+    }
 
 
 def _say(agent: str, *, paused: bool, reason: str, who: str, as_json: bool) -> None:
