@@ -54,7 +54,7 @@ STEP = StepRecord(
 
 
 def test_a_session_is_one_trace_of_an_agent_of_its_own() -> None:
-    trace = Trace.of(spans_of(trace_of(SESSION, [STEP])))
+    trace = Trace.of(spans_of(trace_of(SESSION, [STEP], "anthropic")))
     assert (trace.agent, trace.request, trace.answer) == (AGENT, "# Task", "It was silent.")
     assert not trace.root.failed
     (call,) = trace.tool_calls
@@ -67,14 +67,16 @@ def test_a_session_is_one_trace_of_an_agent_of_its_own() -> None:
     (chat,) = trace.model_calls
     assert (chat.input_tokens, chat.output_tokens, chat.model) == (1000, 50, "claude-sonnet-5-5")
     assert chat.end_ns - chat.start_ns == 2_000_000_000
-    again = Trace.of(spans_of(trace_of(SESSION, [STEP])))
+    again = Trace.of(spans_of(trace_of(SESSION, [STEP], "anthropic")))
     assert again == trace
+    (served,) = Trace.of(spans_of(trace_of(SESSION, [STEP], "bedrock"))).model_calls
+    assert (chat.provider, served.provider) == ("anthropic", "aws.bedrock")
 
 
 def test_a_look_at_the_agent_is_no_call_of_a_model() -> None:
     blocks = [json.dumps([{"type": "text", "text": text}]) for text in ("turns = 5: tests", "they pass")]
     look = replace(STEP, stop_reason="", output_tokens=0, content=blocks[0], results=blocks[1])
-    trace = Trace.of(spans_of(trace_of(SESSION, [look])))
+    trace = Trace.of(spans_of(trace_of(SESSION, [look], "anthropic")))
     assert trace.model_calls == ()
     (span,) = (span for span in trace.spans if span != trace.root)
     assert (span.name, span.attributes["outerloop.seen"]) == ("look", "they pass")
@@ -84,14 +86,14 @@ def test_a_session_without_a_change_ended_in_an_error() -> None:
     silent = replace(
         SESSION, outcome=json.dumps({"reason": "silence: it stopped", "usd": 0.1, "final": False})
     )
-    root = Trace.of(spans_of(trace_of(silent, []))).root
+    root = Trace.of(spans_of(trace_of(silent, [], "anthropic"))).root
     assert root.failed
     assert root.error_type == "no_change"
     assert root.status_message == "silence: it stopped"
 
 
 def test_the_gates_verdict_is_an_evaluation_of_it() -> None:
-    trace = Trace.of(spans_of(trace_of(SESSION, [])))
+    trace = Trace.of(spans_of(trace_of(SESSION, [], "anthropic")))
     for verdict, label in ((VERDICT_REJECT, "fail"), (VERDICT_SHIP, "pass")):
         decision = DecisionReached(change_id="c1", verdict=verdict, reason="an earlier eval fails")
         (record,) = evaluation_of(SESSION, decision).resource_logs[0].scope_logs[0].log_records

@@ -62,7 +62,7 @@ class Proposer:
         self._db = db
         self._attempts = Attempts(settings, db)
         self._schooling = Schooling(db)
-        self._tracing = Tracing(bus, db, on=settings.propose_trace)
+        self._tracing = Tracing(bus, db, settings.propose_provider, on=settings.propose_trace)
         self._pauses = pauses or Pauses(bus)
         self._one_at_a_time = asyncio.Lock()
         bus.subscribe(CONSUMES, self.handle, at_most=1)

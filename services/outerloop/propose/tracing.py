@@ -30,14 +30,17 @@ log = logging.getLogger(__name__)
 
 AGENT = "outerloop-propose"
 _EVALUATION = "gate"
+# As the conventions name who serves a model.
+_PROVIDERS = {"bedrock": "aws.bedrock", "vertex": "gcp.vertex_ai"}
 
 
 class Tracing:
     """Sends what the harness did; that it cannot be sent keeps nothing from being done."""
 
-    def __init__(self, bus: Bus, db: ClickHouse, *, on: bool) -> None:
+    def __init__(self, bus: Bus, db: ClickHouse, provider: str, *, on: bool) -> None:
         self._bus = bus
         self._db = db
+        self._provider = provider
         self._on = on
 
     async def sessions_of(self, agent: str, change_id: str) -> None:
@@ -47,7 +50,7 @@ class Tracing:
         for session in await sessions.of_change(self._db, agent, change_id):
             if session.state is State.ENDED:
                 steps = standing(await sessions.steps(self._db, session))
-                await self._send(OTLP_SPANS, trace_of(session, steps).SerializeToString())
+                await self._send(OTLP_SPANS, trace_of(session, steps, self._provider).SerializeToString())
 
     async def decided(self, decision: DecisionReached) -> None:
         """Send what the gate says of a change, as an evaluation of its session."""
@@ -63,15 +66,18 @@ class Tracing:
             log.warning("a session of the harness is not traced: %s", error)
 
 
-def trace_of(session: SessionRecord, steps: Sequence[StepRecord]) -> ExportTraceServiceRequest:
-    """A session as one trace: invoke_agent, and below it a chat for each step and its tool calls."""
+def trace_of(session: SessionRecord, steps: Sequence[StepRecord], provider: str) -> ExportTraceServiceRequest:
+    """A session as one trace: invoke_agent, and below it a chat for each step and its tool calls.
+
+    `provider` is as OUTERLOOP_PROPOSE_PROVIDER names it.
+    """
     made = ExportTraceServiceRequest()
     group = made.resource_spans.add()
     group.resource.attributes.extend(_attributes({"service.name": AGENT}))
     spans = group.scope_spans.add(spans=[_root(session, steps)])
     spans.scope.name = "outerloop.propose"
     for step in steps:
-        spans.spans.extend(_step(session, step))
+        spans.spans.extend(_step(session, step, provider))
     return made
 
 
@@ -125,7 +131,7 @@ def _root(session: SessionRecord, steps: Sequence[StepRecord]) -> Span:
     )
 
 
-def _step(session: SessionRecord, step: StepRecord) -> list[Span]:
+def _step(session: SessionRecord, step: StepRecord, provider: str) -> list[Span]:
     content: list[dict[str, Any]] = json.loads(step.content)
     results = {block.get("tool_use_id"): block for block in json.loads(step.results)}
     ended = _ns(step.at)
@@ -141,7 +147,7 @@ def _step(session: SessionRecord, step: StepRecord) -> list[Span]:
     }
     chat = {
         "gen_ai.operation.name": "chat",
-        "gen_ai.provider.name": "anthropic",
+        "gen_ai.provider.name": _PROVIDERS.get(provider, provider),
         "gen_ai.request.model": session.model,
         "gen_ai.response.finish_reasons": json.dumps([step.stop_reason]),
         "gen_ai.output.messages": _message("assistant", said),
