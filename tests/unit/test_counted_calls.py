@@ -41,6 +41,12 @@ CASES = {
         2,
         300,
     ),
+    "one beside that tells of none": ([ROOT, call("ra", "r", 300), call("rb", "r", 0)], 2, 300),
+    "one beside in a frame, as that failed": (
+        [ROOT, call("ra", "r", 300), call("rb", "r", 0), call("rbc", "rb", 0)],
+        2,
+        300,
+    ),
     "tokens outside alone": ([ROOT, call("ra", "r", 100), call("rab", "ra", 0)], 1, 100),
     "the root alone": ([ROOT, call("ra", "r", 0)], 1, 300),
     "the root a call too": ([call("r", "", 300), call("ra", "r", 100), call("rb", "r", 200)], 2, 300),
@@ -64,6 +70,12 @@ def test_a_limit_counts_a_call_once() -> None:
     trace = Trace.of([ROOT, call("ra", "r", 100), call("rab", "ra", 100)])
     assert grade([AtMost(model_calls=1, tokens=101)], trace).passed
     assert not grade([AtMost(tokens=100)], trace).passed
+
+
+def test_calls_that_tell_of_no_tokens_are_under_the_limit_too() -> None:
+    trace = Trace.of([ROOT, call("ra", "r", 100), *(call(f"r{n}", "r", 0) for n in range(9))])
+    assert not grade([AtMost(model_calls=9)], trace).passed
+    assert grade([AtMost(model_calls=10)], trace).passed
 
 
 def test_spans_in_a_circle_end() -> None:

@@ -4,7 +4,7 @@ A trace is the same thing whether it was read from ClickHouse, decoded from Kafk
 trial's sandbox, so signals and expectations are written once, over these classes.
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
@@ -155,18 +155,34 @@ class Trace:
         """The calls to a model that are counted: those with no other one below them.
 
         A framework's span around the one of the SDK is no second call, and tells of the same tokens again.
-        One below that tells of no tokens, where the one around it does, counts for nothing.
+        One below that tells of no tokens, where the one around it does, counts for nothing; beside it, it is
+        a call as any: it failed, or was streamed.
         """
-        telling = [s for s in self.model_calls if s.input_tokens or s.output_tokens]
-        calls = telling or self.model_calls
+        told = {s.span_id for s in self.model_calls if s.input_tokens or s.output_tokens}
+        kept = {s.span_id for s in self.model_calls} - self._around(told) - (self._below(told) - told)
+        around = self._around(told | kept)
+        return tuple(s for s in self.model_calls if s.span_id in kept - around)
+
+    def _around(self, span_ids: Collection[str]) -> set[str]:
         parents = {span.span_id: span.parent_span_id for span in self.spans}
         around = set[str]()
-        for call in calls:
-            above = call.parent_span_id
+        for span_id in span_ids:
+            above = parents[span_id]
             while above in parents and above not in around:  # hostile spans may go round in circles
                 around.add(above)
                 above = parents[above]
-        return tuple(call for call in calls if call.span_id not in around)
+        return around
+
+    def _below(self, span_ids: Collection[str]) -> set[str]:
+        children: dict[str, list[str]] = {}
+        for span in self.spans:
+            children.setdefault(span.parent_span_id, []).append(span.span_id)
+        below, waiting = set[str](), list(span_ids)
+        while waiting:
+            new = [each for each in children.get(waiting.pop(), ()) if each not in below]
+            below.update(new)
+            waiting += new
+        return below
 
     @cached_property
     def input_messages(self) -> list[Any]:

@@ -45,6 +45,5 @@ def tool_at(trace: Trace, span_id: str) -> str:
 
 def _asked(trace: Trace) -> list[Span]:
     """The spans that say what was used: calls of models, or the root where it alone tells of tokens."""
-    calls = trace.counted_calls
-    told = any(s.input_tokens or s.output_tokens for s in calls)
-    return list(calls) if told else [*calls, trace.root]
+    calls = [s for s in trace.counted_calls if s.input_tokens or s.output_tokens]
+    return calls or [*trace.counted_calls, trace.root]
