@@ -50,9 +50,12 @@ def overtaken(seen: EvalRecord, now: EvalRecord) -> str:
 
 def effect(sent: Sent, now: EvalRecord) -> str | None:
     """What came of a verdict, by the eval as it is now: "", or why it does not count; None: nothing yet."""
-    if sent.verdict == REVIEW_EDIT:
-        signed = now.eval.provenance.drafted_by.endswith(f"; edited by {sent.who}")
-        own = signed and now.reason == sent.reason and now.content_sha256 != sent.record.content_sha256
+    says = now.eval.provenance
+    if sent.verdict == REVIEW_EDIT:  # whatever is said of it since
+        signed = says.drafted_by.endswith(f"; edited by {sent.who}")
+        own = signed and now.content_sha256 != sent.record.content_sha256
+    elif sent.verdict == REVIEW_ACCEPT and says.accepted_at is not None:  # it may be retired since
+        own = says.accepted_by == sent.who and abs(says.accepted_at - sent.at) < _STORED
     else:
         own = now.reviewer == sent.who and abs(now.at - sent.at) < _STORED
     same = sent.verdict == REVIEW_ACCEPT and now.state is State.ACCEPTED
