@@ -54,11 +54,13 @@ def delivery(message: Message, event: str) -> Delivery:
     return Delivery(topic_of(message).name, 0, 0, b"", message.SerializeToString(), {"ce_id": event})
 
 
-async def record_runs(db: ClickHouse, runs: Sequence[ExportTraceServiceRequest], mode: str = "") -> None:
-    """Store runs as failures of a mode, or ("") as healthy ones."""
+async def record_runs(
+    db: ClickHouse, runs: Sequence[ExportTraceServiceRequest], mode: str = "", at: datetime = NOW
+) -> None:
+    """Store runs as failures of a mode, or ("") as healthy ones; their verdicts say that they began `at`."""
     for exported in runs:
         trace = samples.trace(exported)
         await insert_spans(db, spans_of(exported), NOW)
         signs = signals_of(trace, []) if mode else ()
-        verdict = Verdict(trace.agent, "1", trace.trace_id, bool(mode), mode, "", signs, "x", NOW, NOW)
+        verdict = Verdict(trace.agent, "1", trace.trace_id, bool(mode), mode, "", signs, "x", at, NOW)
         await verdicts.insert(db, [verdict])

@@ -64,12 +64,12 @@ class World:
         self.mode = f"{self.agent}-mode"
         self.db, self.settings, self.bus = db, settings, Ear()
         self.drafter = Drafter(settings, self.bus, db)
-        self._number = uuid.uuid4().int >> 64
+        self.number = uuid.uuid4().int >> 64
 
     async def ran(self, *calls: samples.Call, mode: str = "", count: int = 3, error: str = "") -> None:
         for _ in range(count):
-            self._number += 1
-            exported = samples.run(self._number % 10**8, ASKED, *calls, agent=self.agent, error=error)
+            self.number += 1
+            exported = samples.run(self.number % 10**8, ASKED, *calls, agent=self.agent, error=error)
             await record_runs(self.db, [exported], mode)
 
     async def opens(self, event: str = "first") -> None:
@@ -286,27 +286,50 @@ async def test_what_an_accepted_eval_catches_is_not_drafted_twice(world: World) 
     assert world.bus.heard[-1] == world.bus.heard[-2]
 
 
-# Hand-made runs begin within three years from an hour ago.
+async def ships(world: World, record: EvalRecord, at: datetime) -> None:
+    shipped = DecisionReached(
+        decision_id=f"d-{record.eval_id}",
+        agent=world.agent,
+        change_id="c",
+        eval_id=record.eval_id,
+        verdict=VERDICT_SHIP,
+        shipped_commit="4dffda6",
+    )
+    shipped.decided_at.FromDatetime(at)
+    await decisions.insert(world.db, shipped)
+
+
 @pytest.mark.parametrize(("days", "state"), [(-2000, State.LINKED), (3, State.DRAFTED)])
 async def test_what_fails_on_after_a_change_is_deployed_is_not_caught_by_its_eval(
     world: World, days: int, state: State
 ) -> None:
     by = await accepted(world)
-    shipped = DecisionReached(
-        decision_id=f"d-{by.eval_id}",
-        agent=world.agent,
-        change_id="c",
-        eval_id=by.eval_id,
-        verdict=VERDICT_SHIP,
-        shipped_commit="4dffda6",
-    )
-    shipped.decided_at.FromDatetime(NOW - timedelta(days=days))
-    await decisions.insert(world.db, shipped)
+    await ships(world, by, NOW - timedelta(days=days))
     world.mode = f"{world.mode}-again"
     await world.ran(FAILED, mode=world.mode)
     await world.opens("another")
     (row,) = [each for each in await world.evals(state) if each.mode_id == world.mode]
     assert row.linked_eval == (by.eval_id if state is State.LINKED else "")
+
+
+async def test_a_mode_that_fails_on_after_more_failures_than_a_draft_looks_at_is_not_linked_again(
+    engine: tuple[ClickHouse, DraftSettings],
+) -> None:
+    db, settings = engine
+    world = World(db, settings.model_copy(update={"draft_exemplars": 2}))
+    by = await accepted(world)
+    await ships(world, by, NOW + timedelta(days=99))
+    world.mode = f"{world.mode}-again"
+    world.number = uuid.uuid4().int % 10**6  # they begin within days
+    await world.ran(FAILED, mode=world.mode, count=2)
+    await world.opens("first")
+    (row,) = await world.evals(State.LINKED)
+    late = samples.run(200 * 86400 + uuid.uuid4().int % 10**6, ASKED, FAILED, agent=world.agent)
+    await record_runs(db, [late], world.mode, NOW + timedelta(days=200))
+    await world.opens("second")
+    said = world.bus.said[-1]
+    assert isinstance(said, EvalDrafted), row
+    assert said.mode_id == world.mode
 
 
 async def test_a_mode_that_opens_again_is_not_caught_by_the_eval_that_it_had(world: World) -> None:
@@ -578,6 +601,19 @@ async def test_who_was_first_is_told_to_the_other(world: World) -> None:
     assert late == f"ada edited eval {name} meanwhile, and what you said is of another version: {look}"
     with pytest.raises(PoisonError, match="a review of another version"):  # as the sentence says
         await world.review(seen, REVIEW_ACCEPT, who="bob")
+
+
+async def test_what_came_of_a_verdict_stays_true_whatever_is_said_after_it(world: World) -> None:
+    seen = await drafted(world)
+    edit = Sent(seen, REVIEW_EDIT, "ada", "so", NOW)
+    text = seen.eval.model_copy(update={"expect": (ToolCalled(tool="cancel"),)}).to_yaml()
+    await world.review(seen, REVIEW_EDIT, "so", text)
+    (anew,) = await world.evals()
+    accept = Sent(anew, REVIEW_ACCEPT, "bob", "", NOW)
+    await world.review(anew, REVIEW_ACCEPT, who="bob")
+    assert await watched(world.db, [edit, accept], 60) == ["", ""]
+    await world.review(anew, REVIEW_RETIRE, "we sell no lamps", who="cleo")
+    assert await watched(world.db, [edit, accept], 60) == ["", ""]
 
 
 async def test_who_comes_after_an_accept_is_told_that_it_stands(world: World) -> None:

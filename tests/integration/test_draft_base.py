@@ -206,6 +206,16 @@ async def test_where_the_base_passes_a_draft_another_failure_of_the_mode_is_take
     assert [said.eval_id for said in world.bus.said if isinstance(said, EvalDrafted)] == [found.eval_id]
     await world.drafter.proving.work_once()
     assert len(world.bus.said) == 1
+    keep = EvalReviewed(
+        eval_id=aside.eval_id,
+        agent=world.agent,
+        review=REVIEW_ACCEPT,
+        reviewer="ada",
+        content_sha256=aside.content_sha256,
+    )
+    await world.drafter.handle([delivery(keep, "review")])
+    (_, kept) = world.bus.said  # and its mode goes the way of the other one: it is not parked
+    assert isinstance(kept, EvalAccepted)
 
 
 async def test_a_mode_that_the_base_does_not_fail_is_put_before_a_person_and_then_parked(

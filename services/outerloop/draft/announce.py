@@ -1,6 +1,7 @@
 """Announce: what became of an eval, as the message that tells of it. Twice the same is the same event."""
 
 from outerloop.draft.record import (
+    Opening,
     eval_accepted,
     eval_drafted,
     eval_linked,
@@ -30,7 +31,8 @@ class Announcer:
                 await self._bus.publish(eval_drafted(record), because=content, cause=cause)
             case State.ACCEPTED:
                 await self._bus.publish(eval_accepted(record), because=content, cause=cause)
-                if not record.gates:  # nothing is proposed for it, so its mode would wait for ever
+                if not record.gates and not await self._replaced(record):
+                    # Nothing is proposed for it, so its mode would wait for ever.
                     await self.park(record, never_gates(record), cause)
             case State.RETIRED:
                 await self._bus.publish(eval_retired(record), because=content, cause=cause)
@@ -42,6 +44,10 @@ class Announcer:
                 await self._bus.publish(message, because=(record.eval_id, record.linked_eval), cause=cause)
             case State.PROVING | State.REJECTED | State.SET_ASIDE:
                 pass
+
+    async def _replaced(self, record: EvalRecord) -> bool:
+        """Whether another eval was drafted in its place: its mode goes that one's way."""
+        return await evals.get(self._db, Opening.of(record).again().eval_id) is not None
 
     async def park(self, record: EvalRecord, reason: str, cause: Delivery | None) -> None:
         """Tell that a mode has no eval, and why."""

@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from datetime import datetime
 
 from outerloop.draft.core.linked import Accepted, Caught, catching
 from outerloop.draft.core.measure import Draft, Failing, Undraftable
@@ -126,12 +125,12 @@ async def gather(db: ClickHouse, agent: str, mode_id: str, settings: DraftSettin
     wanted = [*(trace_id for trace_id, _ in failing), *healthy, *others, *sources]
     stored = await spans.traces(db, wanted)
     closed = await releases.closed(db, agent) if accepted else {}
-    began = max(
-        (stored[trace_id].spans[0].start_ns for trace_id, _ in failing if trace_id in stored), default=0
-    )
     # What fails on after the change for an eval is deployed is not what the eval is about.
+    latest = await verdicts.latest_failure(db, agent, mode_id)
     accepted = [
-        (r, e) for r, e in accepted if r.eval_id not in closed or began < _deployed_ns(closed[r.eval_id])
+        (r, e)
+        for r, e in accepted
+        if r.eval_id not in closed or latest is None or latest < closed[r.eval_id] + evals.DEPLOYED
     ]
     return Evidence(
         [Failing(stored[trace_id], _first(signs)) for trace_id, signs in failing if trace_id in stored],
@@ -148,10 +147,6 @@ async def gather(db: ClickHouse, agent: str, mode_id: str, settings: DraftSettin
         await _used(db, [r for r in mine if r.state in _ONCE_ACCEPTED]),
         frozenset(canonical(r.eval.input.get("messages")) for r in mine if _is_taken(r)),
     )
-
-
-def _deployed_ns(shipped: datetime) -> float:
-    return (shipped + evals.DEPLOYED).timestamp() * 1e9
 
 
 def _is_taken(record: EvalRecord) -> bool:

@@ -159,6 +159,17 @@ async def count_since(db: ClickHouse, agent: str, mode_id: str, since: datetime)
     return int(row["n"])
 
 
+async def latest_failure(db: ClickHouse, agent: str, mode_id: str) -> datetime | None:
+    """When the newest failing trace of a mode began."""
+    rows = await db.query(
+        "SELECT occurred_at FROM judged_traces FINAL WHERE agent = {agent:String} AND failed"
+        " AND mode_id = {mode:String} ORDER BY day DESC, occurred_at DESC LIMIT 1",
+        agent=agent,
+        mode=mode_id,
+    )
+    return rows[0]["occurred_at"] if rows else None
+
+
 async def agents(db: ClickHouse) -> list[str]:
     """The agents of which traces were judged."""
     return [row["agent"] for row in await db.query("SELECT DISTINCT agent FROM judged_traces ORDER BY agent")]
