@@ -206,6 +206,7 @@ async def test_where_the_base_passes_a_draft_another_failure_of_the_mode_is_take
     assert [said.eval_id for said in world.bus.said if isinstance(said, EvalDrafted)] == [found.eval_id]
     await world.drafter.proving.work_once()
     assert len(world.bus.said) == 1
+    assert "Accepted, it is kept and never gates a change." in " ".join(proof_of(aside))
     keep = EvalReviewed(
         eval_id=aside.eval_id,
         agent=world.agent,

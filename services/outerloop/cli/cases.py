@@ -133,8 +133,8 @@ def _reproduction_of(record: EvalRecord) -> str:
         case Reproduction.REPRODUCED:
             return f"The release branch fails it: {trials}."
         case Reproduction.NOT_REPRODUCED:
-            kept = "Accepted, it is kept and never gates a change, and its mode waits for a person"
-            return f"NOT REPRODUCED: {trials}. {kept}."
+            then = "" if record.state is State.SET_ASIDE else ", and its mode waits for a person"
+            return f"NOT REPRODUCED: {trials}. Accepted, it is kept and never gates a change{then}."
         case Reproduction.UNASKED:
             return "The release branch was not run on it: the gate does before a change is tried."
 
