@@ -296,6 +296,9 @@ async def test_what_looks_like_a_secret_is_sent_back(room: Room, line: str) -> N
         ("Dockerfile.prod", "RUN true"),
         (".npmrc", "x"),
         ("bun.lockb", "x"),
+        ("compose.yaml", "services: {}"),
+        ("compose.prod.yml", "services: {}"),
+        ("docker-compose-dev.yml", "services: {}"),
         ("pins/all.txt", "evil==1.0"),  # outerloop.yaml names it as the lock
         ("agent.py", 'subprocess.run(["pip", "install", "evil"])'),
         ("new.py", "# /// script\n# dependencies = ['evil']\n# ///"),
@@ -315,6 +318,28 @@ async def test_a_new_dependency_takes_the_owners_word(room: Room, path: str, lin
     assert await room.objections(dependencies=True) == ""
 
 
+@pytest.mark.parametrize(
+    ("path", "line"),
+    [
+        ("tools/compose_reply.yaml", "description: Writes a reply."),
+        ("prompts/policy.md", 'Answer in JSON: {"password": "new password", "order": "its id"}'),
+        ("helper.py", "client = Client(api_key=settings.s3_key)"),
+        ("helper.py", 'DATABASE = f"postgresql://{user}:{password}@{host}/orders"'),
+        ("prompts/policy.md", "The address has the form redis://user:password@host."),
+        ("helper.py", 'messages = [{"role": m["role"], "content": m["content"]} for m in history]'),
+        ("helper.py", 'messages.append({"role": message.role, "content": text})'),
+        ("helper.py", "messages.append(Message(role=role, content=text))"),
+        ("helper.py", 'messages.append({"role": "function", "name": name})'),
+        ("tools/new.json", '{"properties": {"id": {"type": "string", "readOnly": true}}}'),
+    ],
+)
+async def test_what_a_good_repair_says_is_neither_secret_nor_permission_nor_dependency(
+    room: Room, path: str, line: str
+) -> None:
+    policy(room, line, path)
+    assert await room.objections() == ""
+
+
 async def test_what_the_agent_imports_already_is_no_new_dependency(room: Room) -> None:
     policy(room, "import requests\nimport helper\nimport tomllib", "agent.py")
     assert await room.objections() == ""
@@ -332,6 +357,8 @@ async def test_what_the_agent_imports_already_is_no_new_dependency(room: Room) -
         ("tools/refund.yaml", "input: {}", "input: {}\ntools: [read_file, run_shell]"),
         ("options.py", "allowed_tools=['read']", "allowed_tools=['read', 'bash']"),
         ("options.py", "    require_approval=True,\n", ""),
+        ("options.py", "role='clerk'", "role='admin'"),
+        ("tools/refund.yaml", "input: {}", "input: {}\nmount: {readOnly: false}"),
         ("mcp.json", '"autoApprove": []', '"autoApprove": ["*"]'),
         ("agents/clerk.md", "allowed-tools: Read", "allowed-tools: Bash(*)"),
     ],
@@ -370,6 +397,22 @@ async def test_a_short_request_is_quoted_as_a_whole(room: Room, request_: str) -
     policy(room, f'if text == "{request_.lower()}": refund()')
     assert "quotes the eval's own values" in await room.objections()
     (room.tree / "prompts/policy.md").write_bytes(FILES["prompts/policy.md"] + b"Cancel an order at once.\n")
+    assert await room.objections() == ""
+
+
+@pytest.mark.parametrize(
+    ("request_", "line"),
+    [
+        ({"topic": "Rückerstattung"}, "Bei einer Rückerstattung frage zuerst nach der Bestellung."),
+        ({"topic": "Возврат денег"}, "Если нужен возврат денег, спроси номер заказа."),
+        ({"message": "is it in"}, "Whatever this it includes, say so."),
+    ],
+)
+async def test_a_word_or_two_and_parts_of_words_are_no_request(
+    room: Room, request_: dict[str, str], line: str
+) -> None:
+    room.screening = replace(room.screening, eval=EVAL.model_copy(update={"input": request_}))
+    policy(room, line)
     assert await room.objections() == ""
 
 

@@ -22,6 +22,7 @@ _LEAST_HIDDEN = 5  # shorter ones stand in whatever is turned round or decoded, 
 _RUN = 6  # words in a row that are no chance
 _LEAST_WORDS = 3
 _LEAST_UNSPACED = 8  # characters of a sentence in a script without spaces
+_UNSPACED = re.compile(r"[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff]")
 _SHOWN = 5
 
 
@@ -36,7 +37,8 @@ def quoted_values(added: Sequence[str], eval_: Eval, cassette: Cassette, base: C
     found += [v for v in own if v not in found and _bare(v) in spelled]
     found += [v for v in _concealed(own, text) if v not in found]
     words, known = " ".join(map(_words, read)), _words(allowed)
-    found += [run for run in _runs(eval_.input) if run in words and run not in known][:1]
+    runs = (run for run in _runs(eval_.input) if run in words and run not in known)
+    found += [run for run in runs if not run.isascii() or f" {run} " in f" {words} "][:1]
     return found[:_SHOWN]
 
 
@@ -102,7 +104,7 @@ def _runs(request: Any) -> Iterator[str]:
     """Every run of _RUN words in the texts of a request; a shorter text as a whole, if it is a sentence."""
     for text in _texts(request):
         words = _words(text).split()
-        unspaced = not text.isascii() and len(text) >= _LEAST_UNSPACED
+        unspaced = len(text) >= _LEAST_UNSPACED and _UNSPACED.search(text)
         if len(words) < _RUN and (len(words) >= _LEAST_WORDS or unspaced):
             yield " ".join(words)
         yield from (" ".join(words[at : at + _RUN]) for at in range(len(words) - _RUN + 1))

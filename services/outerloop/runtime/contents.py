@@ -5,6 +5,7 @@ The gate's invariants look at which files change and how; these look into them. 
 """
 
 import ast
+import codecs
 import json
 import math
 import re
@@ -19,7 +20,7 @@ from typing import Any
 from outerloop.runtime.agentfile import AgentFile, folded
 from outerloop.runtime.errors import UserError
 from outerloop.runtime.readings import faithful, hidden
-from outerloop.runtime.secrets.credentials import kinds
+from outerloop.runtime.secrets.credentials import is_secret, kinds
 from outerloop.runtime.yamltext import loaded
 
 # Beside what secrets/ knows: less would be too little to take it out of a trace.
@@ -38,7 +39,7 @@ _MANIFESTS = re.compile(
     r"(?:conda|environment)(?:[.-][\w.-]*)?\.ya?ml|"
     r"package(?:-lock)?\.json5?|npm-shrinkwrap\.json|pnpm-(?:lock|workspace)\.yaml|deno\.jsonc?|\.npmrc|\.yarnrc.*|"
     r"go\.(?:mod|sum|work)|cargo\.toml|gemfile|.*\.gemspec|composer\.json|pom\.xml|build\.gradle.*|.*\.csproj|mix\.exs|"
-    r"(?:docker|container)file.*|.*\.dockerfile|(?:docker-)?compose[\w.-]*\.ya?ml)$"
+    r"(?:docker|container)file.*|.*\.dockerfile|(?:docker-compose[\w.-]*|compose(?:[.-][\w.-]+)?)\.ya?ml)$"
 )
 _CODE = (".py", ".sh", ".js", ".ts")
 _INSTALLS = re.compile(
@@ -56,7 +57,12 @@ _KEY = re.compile(
     r"""(?:^[-\s]*["']?([\w-]+)["']?\s*[:=](?!=)|["']([\w-]+)["']\s*:|(?<![\w.-])([\w-]+)\s*=(?!=))"""
     r"""(?=\s*([\[({][^\])}]{0,1000}|[^,\s\])}]{0,1000}))"""  # looked ahead at: settings may stand in it
 )
-_SPEAKERS = frozenset({"user", "assistant", "system", "developer", "tool", "human", "ai", "model"})
+_SPEAKERS = frozenset(
+    {"user", "assistant", "system", "developer", "tool", "function", "human", "ai", "model"}
+)
+_PASSED_ON = re.compile(r"""(?:[A-Za-z_][\w.]*(?:\.|\[["']))?role""")  # role, message.role, message["role
+# What stands beside a credential's name in code and in prose: settings.s3_key; "new password".
+_NO_SECRET = re.compile(r"[a-z_]\w*(?:\.[a-z_]\w*)+|[^\W\d_]+ [^\W\d_]+")
 _FRONT = re.compile(r"---\n(.*?\n)---(?:\n|$)", re.DOTALL)
 _PROSE = (".md", ".txt")
 
@@ -140,12 +146,17 @@ def _secrets(file: Edited) -> Iterator[str]:
     for what, form in _SECRETS.items():
         if any(re.search(form, each) for each in said):
             yield f"what looks like {what}"
-    for kind in dict.fromkeys(kind for each in said for kind in kinds(each)):
+    for kind in dict.fromkeys(kind for each in said for kind in kinds(each, _drawn)):
         yield f"what looks like a secret ({kind})"
     for line in file.added:
         assigned = _ASSIGNED.search(line)
         if assigned and _entropy(assigned[1]) > _ENTROPY and any(map(str.isdigit, assigned[1])):
             yield "what looks like a secret"
+
+
+def _drawn(value: str) -> bool:
+    """Whether what stands where a credential does can be one, also in rot13."""
+    return not _NO_SECRET.fullmatch(value) and is_secret(codecs.encode(value, "rot13"))
 
 
 def _entropy(text: str) -> float:
@@ -189,7 +200,8 @@ def _granting(lines: Iterable[str]) -> Iterator[tuple[str, str]]:
 
 def _is_permission(key: str, value: object) -> bool:
     """Whether a setting says what may be done; the role of a message says who speaks."""
-    speaks = key.casefold() == "role" and str(value) in _SPEAKERS
+    said = str(value)
+    speaks = key.casefold() == "role" and (said in _SPEAKERS or _PASSED_ON.fullmatch(said) is not None)
     return not speaks and _PERMISSION.search(_HUMP.sub("_", key)) is not None
 
 
@@ -228,7 +240,8 @@ def _settings(value: Any, where: str = "", *, guarded: bool = False) -> Iterator
     """Everything below a key that speaks of permissions: its place and its value."""
     if isinstance(value, Mapping):
         for key, inner in value.items():
-            own = _is_permission(str(key), inner) or _names_tools(str(key), inner)
+            of_schema = key == "readOnly" and isinstance(value.get("type"), str)  # JSON Schema's, of a value
+            own = (_is_permission(str(key), inner) and not of_schema) or _names_tools(str(key), inner)
             yield from _settings(inner, f"{where}.{key}".lstrip("."), guarded=guarded or own)
         if guarded and not value:
             yield where, "{}"

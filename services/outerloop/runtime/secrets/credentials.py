@@ -7,7 +7,7 @@ GitHub's secret scanning and detect-secrets list them.
 import base64
 import binascii
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from outerloop.runtime.secrets.detector import Detector
 from outerloop.runtime.secrets.tokens import TOKENS
@@ -26,6 +26,7 @@ _EXAMPLES = re.compile(
     r"(?i)(?:<.*>|\$?\{.*\}?|\$\w+|%\(?\w*\)?s?|[x*.•-]+|null|none|true|false|string|str|required|optional|"
     r"undefined|redacted|\[?(?:redacted|filtered|masked|hidden)\]?|your[-_ ].*|password|secret|token|example)"
 )
+_BESIDE = ("secret", "connection-password")
 _LEAST_NAMED = 3  # characters
 _QUOTE = r"""[\\]{0,15}["']"""
 
@@ -158,15 +159,19 @@ def credentials(names: Sequence[str] = NAMES) -> tuple[Detector, ...]:
     return (key, *TOKENS, jwt, *others)
 
 
-def kinds(text: str) -> list[str]:
-    """The names of the detectors that find a credential in a text."""
+def kinds(text: str, drawn: Callable[[str], bool]) -> list[str]:
+    """The names of the detectors that find a credential in a text.
+
+    What is one for nothing but the name or the address that it stands beside has to be `drawn`, too.
+    """
     data = text.encode(errors="replace")
-    return list(dict.fromkeys(each.name for each in credentials() if _finds(each, data)))
+    return list(dict.fromkeys(each.name for each in credentials() if _finds(each, data, drawn)))
 
 
-def _finds(detector: Detector, data: bytes) -> bool:
+def _finds(detector: Detector, data: bytes, drawn: Callable[[str], bool]) -> bool:
     group = "secret" if "secret" in detector.pattern.groupindex else 0
-    return any(detector.accepts(match[group].decode()) for match in detector.pattern.finditer(data))
+    values = (match[group].decode() for match in detector.pattern.finditer(data))
+    return any(detector.accepts(value) and (detector.name not in _BESIDE or drawn(value)) for value in values)
 
 
 def name_pattern(names: Sequence[str] = NAMES) -> tuple[bytes, re.Pattern[bytes]]:
