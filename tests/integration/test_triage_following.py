@@ -9,6 +9,7 @@ import pytest
 import pytest_asyncio
 
 from engines.draft import Ear, delivery
+from outerloop.contracts.v1.decision_pb2 import VERDICT_SHIP, DecisionReached
 from outerloop.contracts.v1.eval_pb2 import EvalRetired
 from outerloop.contracts.v1.failure_pb2 import ModeOpened
 from outerloop.contracts.v1.release_pb2 import EvalReopened
@@ -16,7 +17,7 @@ from outerloop.evals.expect.answer import Answered
 from outerloop.evals.model import Eval, Provenance
 from outerloop.runtime.clickhouse import ClickHouse
 from outerloop.runtime.settings import Settings
-from outerloop.store import evals, modes, verdicts
+from outerloop.store import decisions, evals, modes, verdicts
 from outerloop.store.evals import EvalRecord
 from outerloop.store.migrate import migrate
 from outerloop.store.modes import Mode, State
@@ -204,6 +205,26 @@ async def test_a_mode_whose_eval_is_retired_waits_for_a_person(world: World) -> 
     (step,) = (await modes.latest(world.db, [mode_id])).values()
     said = "ada retired its eval: we sell no lamps; `outerloop modes open` has another one drafted"
     assert (step.state, step.detail, step.at) == (State.PARKED, said, NOW)
+
+
+async def test_a_mode_whose_eval_is_retired_after_it_shipped_is_closed_whichever_is_heard_first(
+    world: World,
+) -> None:
+    mode_id = await world.mode("first")
+    await world.enters(mode_id, State.PROPOSED)
+    shipped = DecisionReached(
+        decision_id=f"d-{mode_id}",
+        agent=world.agent,
+        mode_id=mode_id,
+        eval_id=f"eval-of-{mode_id}",
+        verdict=VERDICT_SHIP,
+        shipped_commit="4dffda6",
+    )
+    shipped.decided_at.FromDatetime(NOW - timedelta(minutes=5))
+    await decisions.insert(world.db, shipped)
+    await retire(world, mode_id)
+    await life.step(world.db, delivery(shipped, f"shipped-{mode_id}"))
+    assert await world.state(mode_id) is State.CLOSED
 
 
 async def test_a_mode_that_is_closed_or_has_another_eval_goes_on_without_the_one_retired(

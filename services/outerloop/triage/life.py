@@ -11,7 +11,7 @@ from outerloop.contracts.v1.release_pb2 import EvalReopened
 from outerloop.runtime.clickhouse import ClickHouse
 from outerloop.runtime.envelope import Delivery, unpack
 from outerloop.runtime.topics import topic_of
-from outerloop.store import evals, modes
+from outerloop.store import evals, modes, releases
 from outerloop.store.modes import State
 from outerloop.triage.record import when_sent
 
@@ -57,6 +57,9 @@ async def _goes_on(db: ClickHouse, event: EvalRetired) -> bool:
     """Whether a mode without this eval is closed all the same, or has another eval that is in work."""
     step = (await modes.latest(db, [event.mode_id])).get(event.mode_id)
     if step is None or step.state in {State.CLOSED, State.MERGED}:
+        return True
+    shipped = (await releases.closed(db, event.agent)).get(event.eval_id)
+    if shipped is not None and shipped >= step.at:  # that is heard after this, and closes it
         return True
     of_agent = await evals.of_agent(db, event.agent)
     return any(each.mode_id == event.mode_id and (each.gates or each.state in _COMING) for each in of_agent)
