@@ -156,14 +156,17 @@ class Upstream:
             return web.json_response({"type": "error"}, status=int(ask.removeprefix("once ")))
         if ask == "ping":
             return await self._ping(request)
+        if ask == "untold":
+            return web.Response(
+                text='data: {"choices": [{"delta": {"content": "hi"}}]}\n\ndata: [DONE]\n\n',
+                content_type="text/event-stream",
+            )
         if ask in {"stream", "cut"}:
             return await self._stream(request, cut=ask == "cut")
         if ask.startswith("slow "):
             await asyncio.sleep(float(ask.removeprefix("slow ")))
-        if ask == "bad":
-            return web.json_response({"type": "error"}, status=400)
-        if ask == "unpaid":
-            return web.json_response(UNPAID, status=400)
+        if ask in {"bad", "unpaid"}:
+            return web.json_response(UNPAID if ask == "unpaid" else {"type": "error"}, status=400)
         return web.json_response({"text": "hi", "usage": {"input_tokens": 10, "output_tokens": 3}})
 
     async def _ping(self, request: web.Request) -> web.StreamResponse:
@@ -355,7 +358,15 @@ async def test_whoever_pays_being_away_is_no_trial(
 
 
 @pytest.mark.parametrize(
-    ("ask", "told"), [("hi", (10, 3)), ("stream", (20, 7)), ("bad", (0, 0)), ("529", (0, 0)), ("cut", None)]
+    ("ask", "told"),
+    [
+        ("hi", (10, 3)),
+        ("stream", (20, 7)),
+        ("bad", (0, 0)),
+        ("529", (0, 0)),
+        ("cut", None),
+        ("untold", None),
+    ],
 )
 async def test_a_call_whose_end_nobody_saw_is_told_apart(
     spec: TrialSpec, sandbox: Sandbox, ask: str, told: tuple[int, int] | None

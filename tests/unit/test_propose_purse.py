@@ -54,6 +54,7 @@ async def test_each_call_is_told_before_it_is_made_as_the_dearest_that_it_can_be
             {"model": "claude-haiku-4-5", "max_tokens": 100},
             "claude-haiku-4-5",
         ),  # a judge's, or another of its own
+        ({"model": "claude-haiku-4-5-20251001", "max_tokens": 100}, "claude-haiku-4-5"),
         ({"model": "unheard-of", "max_tokens": 100}, "claude-sonnet-5-5"),
         ({"model": ["claude-haiku-4-5"], "max_tokens": 100}, "claude-sonnet-5-5"),
     ],
@@ -71,6 +72,11 @@ async def test_a_call_costs_what_its_model_does(said: object, priced: str) -> No
         assert settle
         settle(used)
         assert purse.usd - before == pytest.approx(usd)
+
+
+async def test_an_agents_model_with_its_date_is_paid_for() -> None:
+    purse = Purse(0.0)
+    assert await ByPrice(purse, ["claude-haiku-4-5-20251001"]).begin(b'{"model": "alias"}') is None
 
 
 async def test_where_no_price_is_known_nothing_is_counted() -> None:

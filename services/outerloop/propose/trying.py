@@ -16,7 +16,7 @@ from outerloop.propose.settings import ProposeSettings
 from outerloop.propose.tools import EvalRun
 from outerloop.runtime.agentfile import AgentFile
 from outerloop.runtime.errors import OuterloopError, TrialNotRunError
-from outerloop.runtime.prices import Price, Usage, known_prices
+from outerloop.runtime.prices import Price, Usage, among, known_prices
 from outerloop.store.evals import EvalRecord
 from outerloop.trace.model import Trace
 from outerloop.trial.backend import limits_of
@@ -98,13 +98,13 @@ class ByPrice:
     def __init__(self, purse: Purse, models: Iterable[str]) -> None:
         self._purse = purse
         self._prices = known_prices()
-        own = [self._prices[model] for model in models if model in self._prices]
+        own = [price for model in models if (price := among(self._prices, model))]
         self._else = max(own, key=lambda p: p.output, default=_FREE)
 
     async def begin(self, body: bytes) -> Settle | None:
         """No text has more tokens than bytes."""
         model, tokens = _asked(body)
-        price = self._prices.get(model, self._else)
+        price = among(self._prices, model) or self._else
         most = price.most_usd(len(body), tokens)
         return partial(self._end, price, most) if await self._purse.begin(most) else None
 

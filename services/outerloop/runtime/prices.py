@@ -1,6 +1,7 @@
 """What model calls cost: tokens, prices (data, in `prices.yaml`) and the product of the two."""
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib.resources import files
 from typing import Annotated
@@ -77,10 +78,13 @@ def price_of(model: str, *, setting: str = "OUTERLOOP_PROPOSE_MODEL") -> Price:
         UserError: there is no price for it; spending could not be limited.
     """
     prices = known_prices()
+    if price := among(prices, model):
+        return price
+    known = ", ".join(sorted(prices))
+    raise UserError(f"{setting}: no price is known for the model {model!r}; known are {known}")
+
+
+def among(prices: Mapping[str, Price], model: str) -> Price | None:
+    """The price of a model, also by a name with its date, or by a cloud's; None if there is none."""
     named = _CLOUD.fullmatch(model)
-    if model not in prices and named and named[1] in prices:
-        return prices[named[1]]
-    if model not in prices:
-        known = ", ".join(sorted(prices))
-        raise UserError(f"{setting}: no price is known for the model {model!r}; known are {known}")
-    return prices[model]
+    return prices.get(model) or (prices.get(named[1]) if named else None)

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from datetime import UTC, datetime
 
 from outerloop.runtime.clickhouse import ClickHouse
-from outerloop.runtime.prices import Usage, known_prices
+from outerloop.runtime.prices import Usage, among, known_prices
 
 
 def today() -> datetime:
@@ -20,7 +20,7 @@ async def spent_usd(db: ClickHouse, agent: str, models: Iterable[str], since: da
     """
     prices = known_prices()
     tokens = Usage(*await _trial_tokens(db, agent, since))
-    trials = max((prices[model].usd(tokens) for model in models if model in prices), default=0.0)
+    trials = max((price.usd(tokens) for model in models if (price := among(prices, model))), default=0.0)
     return (
         trials
         + await _paid_usd(db, "harness_steps", agent, since)

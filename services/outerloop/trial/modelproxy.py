@@ -175,7 +175,8 @@ class ModelProxy:
             return response
         usage.finish()
         self.usage += usage
-        told.append(usage)
+        if usage.input_tokens or usage.output_tokens or usage.error or not answer.ok:
+            told.append(usage)  # a stream of chat completions tells of none unless it is asked to
         if _is_outage(answer.status, usage.text()):
             self._out(digest, f"the model answered {answer.status}: {usage.text()}")
         elif usage.error:
