@@ -139,6 +139,24 @@ async def test_a_mode_that_is_opened_again_follows_when_it_is_linked_again(world
     assert await world.state(linked) is State.PARKED
 
 
+async def test_a_mode_whose_eval_is_of_a_muted_one_waits_for_a_person(world: World) -> None:
+    first = await world.mode("first")
+    linked = await world.mode("linked", by=first)
+    await world.enters(first, State.PROPOSED)
+    await world.enters(first, State.MUTED)
+    await world.visit()
+    assert await world.state(linked) is State.PARKED
+    said = (await modes.latest(world.db, [linked]))[linked].detail
+    assert said.endswith("that mode is muted, and nobody works on it")
+    await world.enters(first, State.UNMUTED)
+    await world.visit()
+    assert await world.state(linked) is State.PROPOSED
+    await world.enters(first, State.CLOSED)
+    await world.enters(first, State.MUTED)
+    await world.visit()
+    assert await world.state(linked) is State.CLOSED
+
+
 async def test_two_modes_that_follow_each_other_stay(world: World) -> None:
     first, second = f"{world.agent}-first", f"{world.agent}-second"
     await world.mode("first")

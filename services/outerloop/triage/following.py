@@ -13,6 +13,7 @@ from outerloop.triage.openings import Openings
 # The steps of the other mode that are its own too, and the states from which it follows.
 _SHARED = {State.PROPOSED, State.PARKED, State.CLOSED, State.REGRESSED}
 _FOLLOWS = {State.DRAFTING, *_SHARED}
+_MUTED = "that mode is muted, and nobody works on it"
 _NEXT = timedelta(milliseconds=1)  # times are stored so exactly
 
 
@@ -29,10 +30,13 @@ class Following:
         links = await evals.links(self._db, agent)
         named = [*(link.mode_id for link in links), *(link.by_mode for link in links)]
         life = await modes.latest(self._db, named) if links else {}
+        muted = await modes.muted(self._db, named) if links else set[str]()
         for link in _led(links):
             own, other = life.get(link.mode_id), life.get(link.by_mode)
             if own is None or own.state not in _FOLLOWS or other is None:
                 continue
+            if link.by_mode in muted and other.state is not State.CLOSED:
+                other = replace(other, state=State.PARKED, detail=_MUTED)
             if other.state in _SHARED and other.state is not own.state:
                 await self._follow(link, own, other)
             elif own.state is State.CLOSED:
