@@ -403,12 +403,13 @@ async def test_a_short_request_is_quoted_as_a_whole(room: Room, request_: str) -
 @pytest.mark.parametrize(
     ("request_", "line"),
     [
+        ({"total": "100.00", "most": "25000"}, "Answer in at most 10000 characters; up to 250.00 is free."),
         ({"topic": "Rückerstattung"}, "Bei einer Rückerstattung frage zuerst nach der Bestellung."),
         ({"topic": "Возврат денег"}, "Если нужен возврат денег, спроси номер заказа."),
         ({"message": "is it in"}, "Whatever this it includes, say so."),
     ],
 )
-async def test_a_word_or_two_and_parts_of_words_are_no_request(
+async def test_a_word_or_two_parts_of_words_and_other_amounts_are_no_request(
     room: Room, request_: dict[str, str], line: str
 ) -> None:
     room.screening = replace(room.screening, eval=EVAL.model_copy(update={"input": request_}))

@@ -16,6 +16,7 @@ from outerloop.runtime.readings import digests, faithful, hidden
 _TOKEN = re.compile(r"[^\W_][\w.@+/#-]*[^\W_]")
 _NAMES = re.compile(r"\b[A-Z][a-z]{2,}(?: [A-Z][a-z]{2,})+\b")
 _NUMBER = re.compile(r"\d{4,}")
+_ROUND = re.compile(r"\d+\.0+")  # 100.00 is not 10000
 _YEAR = re.compile(r"(?:19|20)\d\d")
 _LEAST = 4
 _LEAST_HIDDEN = 5  # shorter ones stand in whatever is turned round or decoded, by chance
@@ -86,8 +87,8 @@ def _stands_in(value: str, text: str) -> bool:
 
 
 def _bare(value: str) -> str:
-    """A value's letters and digits, as they are left of one that is spelled out."""
-    return re.sub(r"\W|_", "", value.casefold())
+    """A value's letters and digits, as they are left of one that is spelled out; a round amount as it is."""
+    return value if _ROUND.fullmatch(value) else re.sub(r"\W|_", "", value.casefold())
 
 
 def _spellings(text: str) -> set[str]:
