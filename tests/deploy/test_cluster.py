@@ -122,7 +122,7 @@ def test_everything_is_accepted_by_server_side_apply(cluster: Cluster, values: P
 
 def established(cluster: Cluster, name: str) -> bool:
     found = cluster.get(f"/apis/apiextensions.k8s.io/v1/customresourcedefinitions/{name}")
-    conditions = found.get("status", {}).get("conditions", [])
+    conditions = found.get("status", {}).get("conditions") or ()  # null at first
     return any(c["type"] == "Established" and c["status"] == "True" for c in conditions)
 
 
