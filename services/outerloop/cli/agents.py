@@ -1,7 +1,8 @@
 """Agents, for commands that are about one of them: those whose traces were judged, those that are served."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from outerloop.cli import output
 from outerloop.cli.config import common
@@ -37,6 +38,12 @@ def check_served(agent: str) -> None:
         raise UserError("the agent's name is blank")
     if known and agent not in known:
         raise UserError(f"there is no agent {agent!r} in OUTERLOOP_AGENTS, which names {', '.join(known)}")
+
+
+def report(rows: Sequence[Mapping[str, Any]], agent: str, *, as_json: bool, empty: str) -> None:
+    """Print rows as `output.report` does; where there are none, also whether there is such an agent."""
+    said = empty if rows or as_json else nothing_of(agent, empty)
+    output.report(rows, as_json=as_json, empty=said)
 
 
 def nothing_of(agent: str, otherwise: str) -> str:

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 import typer
 
 from outerloop.cli import exchange, output, tryout
-from outerloop.cli.agents import nothing_of
+from outerloop.cli.agents import report
 from outerloop.cli.came import came_of, later
 from outerloop.cli.cases import find, held_out_of, load, proof_of, words_of
 from outerloop.cli.output import AsJson
@@ -60,7 +60,7 @@ def list_(
         for r in output.run(load(agent, state))
     ]
     empty = "no evals yet: a failure mode must open first (`outerloop modes`)"
-    output.report(rows, as_json=as_json, empty="" if rows else nothing_of(agent, empty))
+    report(rows, agent, as_json=as_json, empty=empty)
 
 
 @app.command()

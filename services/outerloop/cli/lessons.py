@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 
 from outerloop.cli import output
-from outerloop.cli.agents import check_served, nothing_of
+from outerloop.cli.agents import check_served, report
 from outerloop.cli.config import common
 from outerloop.cli.modes import find
 from outerloop.cli.output import AsJson
@@ -46,7 +46,7 @@ def list_(
         if (everything or r.state is State.ACTIVE) and (t := tallies.get(r.lesson_id, Tally()))
     ]
     empty = "nothing was learned yet: no change was rejected"
-    output.report(rows, as_json=as_json, empty="" if rows else nothing_of(agent, empty))
+    report(rows, agent, as_json=as_json, empty=empty)
 
 
 @app.command()

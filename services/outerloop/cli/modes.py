@@ -6,7 +6,7 @@ import typer
 from typer.core import TyperGroup
 
 from outerloop.cli import output
-from outerloop.cli.agents import nothing_of
+from outerloop.cli.agents import report
 from outerloop.cli.ask import query
 from outerloop.cli.output import AsJson
 from outerloop.cli.publish import now, person, publish
@@ -82,8 +82,7 @@ def modes(
     rows = output.run(query(_MODES, agent=agent, all=everything))
     shown = rows if as_json else [_brief(row) for row in rows]
     hint = "" if everything else "; `outerloop modes --all` shows causes seen only once or twice"
-    empty = "" if rows else nothing_of(agent, f"no failure modes{hint}")
-    output.report(shown, as_json=as_json, empty=empty)
+    report(shown, agent, as_json=as_json, empty=f"no failure modes{hint}")
 
 
 @app.command()

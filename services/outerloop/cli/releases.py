@@ -5,7 +5,7 @@ from typing import Annotated, Any
 import typer
 
 from outerloop.cli import output
-from outerloop.cli.agents import nothing_of
+from outerloop.cli.agents import report
 from outerloop.cli.config import common
 from outerloop.cli.output import AsJson
 from outerloop.runtime.clickhouse import ClickHouse
@@ -65,8 +65,7 @@ def releases(
     """
     rows = [_release(row) for row in output.run(_query(agent))]
     shown = rows if as_json else [_brief(row) for row in rows]
-    empty = "" if rows else nothing_of(agent, "nothing has shipped")
-    output.report(shown, as_json=as_json, empty=empty)
+    report(shown, agent, as_json=as_json, empty="nothing has shipped")
 
 
 async def _query(agent: str) -> list[dict[str, Any]]:

@@ -6,7 +6,7 @@ from typing import Annotated, Any
 import typer
 
 from outerloop.cli import output
-from outerloop.cli.agents import nothing_of
+from outerloop.cli.agents import report
 from outerloop.cli.config import common
 from outerloop.cli.output import AsJson
 from outerloop.propose.memory import standing
@@ -29,7 +29,7 @@ def list_(
     """Sessions with their steps, cost, share of input read from the cache, and what they came to."""
     rows = [_row(row, short=not as_json) for row in output.run(_list(agent, most))]
     empty = "no session was begun: an eval must be accepted first"
-    output.report(rows, as_json=as_json, empty="" if rows else nothing_of(agent, empty))
+    report(rows, agent, as_json=as_json, empty=empty)
 
 
 @app.command()
