@@ -8,6 +8,7 @@ import base64
 import binascii
 import re
 from collections.abc import Callable, Sequence
+from functools import cache
 
 from outerloop.runtime.secrets.detector import Detector
 from outerloop.runtime.secrets.tokens import TOKENS
@@ -150,7 +151,8 @@ def _structured(names: Sequence[str]) -> tuple[Detector, ...]:
     )
 
 
-def credentials(names: Sequence[str] = NAMES) -> tuple[Detector, ...]:
+@cache
+def credentials(names: tuple[str, ...] = NAMES) -> tuple[Detector, ...]:
     """What is on by default; `names` are those beside which anything is a credential.
 
     Where two see the same thing, the first names it.
