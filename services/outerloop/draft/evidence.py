@@ -5,7 +5,7 @@ from dataclasses import dataclass, field, replace
 
 from outerloop.draft.core.linked import Accepted, Caught, catching
 from outerloop.draft.core.measure import Draft, Failing, Undraftable
-from outerloop.draft.core.proof import MUTANTS, draft
+from outerloop.draft.core.proof import MUTANTS, draft, untaken
 from outerloop.draft.core.recipe import expectations
 from outerloop.draft.core.variants import recast, recorded, reworded
 from outerloop.draft.settings import DraftSettings
@@ -68,7 +68,7 @@ class Evidence:
     @property
     def exemplars(self) -> list[Failing]:
         """The failures that an eval may be written for."""
-        return [f for f in self.failing if canonical(f.trace.input_messages) not in self.taken]
+        return untaken(self.failing, self.taken)
 
     @property
     def writes(self) -> Sequence[str]:

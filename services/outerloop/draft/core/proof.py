@@ -69,6 +69,11 @@ class _Scene:
     typical: bool
 
 
+def untaken(failing: Sequence[Failing], taken: Collection[str]) -> list[Failing]:
+    """The failures on other requests than those `taken`: the canonical JSON of their messages."""
+    return [each for each in failing if canonical(each.trace.input_messages) not in taken]
+
+
 def draft(
     failing: Sequence[Failing],
     healthy: Sequence[Trace],
@@ -86,13 +91,11 @@ def draft(
     merely avoids the failure does not pass; then the most typical, then the oldest. Failures on requests
     that mostly go well are left out: they may have been chance. Of a few it is the one whose eval is worth
     most, by how it does on healthy runs and on those that were broken on purpose, of which it must fail the
-    share `mutants`. A failure on one of the requests
-    `taken` (canonical JSON of its messages) is none.
+    share `mutants`. None is written for a request that is `taken` (see `untaken`).
     """
     recorded = _Recorded(failing, healthy, others)
     said_no = {_gist(expect) for expect in refused}
-    free = [each for each in failing if canonical(each.trace.input_messages) not in taken]
-    tried = [_try(each, recorded, said_no) for each in free]
+    tried = [_try(each, recorded, said_no) for each in untaken(failing, taken)]
     proven = [made for made in tried if isinstance(made, _Proven)]
     if not proven:
         reasons = dict.fromkeys(made.reason for made in tried if isinstance(made, Undraftable))
