@@ -26,7 +26,7 @@ from outerloop.propose.tools import Toolbox
 from outerloop.propose.workspace import MAX_RESULT_CHARS
 from outerloop.runtime.errors import OutageError
 from outerloop.runtime.prices import Price
-from outerloop.runtime.provider import usage_of
+from outerloop.runtime.provider import said_no, usage_of
 from outerloop.runtime.refusals import about_the_content
 from outerloop.trace.quote import clip
 
@@ -111,7 +111,7 @@ class Session:
             response = await self.provider.ask(conversation.request(), f"step {asked.number}")
         except OutageError as error:
             # An answer that says so costs nothing; of one that never came, nobody knows.
-            if isinstance(error.__cause__, anthropic.APIStatusError):
+            if said_no(error):
                 await self.on_steps([replace(asked, usd=0.0)])
             raise
         usage = usage_of(response.usage)

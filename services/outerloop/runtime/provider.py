@@ -72,6 +72,11 @@ async def ask(
     return answer
 
 
+def said_no(error: BaseException) -> bool:
+    """Whether the provider itself said that a call of `ask` has no answer: then nothing is to be paid."""
+    return any(isinstance(each, anthropic.APIStatusError) for each in (error, error.__cause__))
+
+
 def _wrong_with(answer: object) -> str:
     """Why this is no message of the API, "" if it is one: the SDK checks nothing of it."""
     content: object = getattr(answer, "content", None)
