@@ -265,6 +265,7 @@ async def test_what_cannot_be_chosen_is_poison(one: Workers, agent: str, shell: 
     await serve(one, agent, GOOD)
     code, said = await asyncio.to_thread(shell.refused, "detectors", "adopt", "none", "--agent", agent)
     assert (code, f"{agent} has no detector none; it has: rules" in said) == (2, True)
+    assert await asyncio.to_thread(shell.json, "detectors", "--agent", f"{agent}-not") == []
     chosen = DetectorChosen(agent=agent, version="none", chosen_by="ada")
     chosen.chosen_at.FromDatetime(NOW)
     await one.bus.publish(chosen, because=("none", agent))

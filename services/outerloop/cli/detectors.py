@@ -5,7 +5,7 @@ from typing import Annotated, Any
 import typer
 
 from outerloop.cli import output
-from outerloop.cli.agents import check_known
+from outerloop.cli.agents import check_known, report
 from outerloop.cli.config import common
 from outerloop.cli.output import AsJson
 from outerloop.cli.publish import now, person, publish
@@ -37,7 +37,8 @@ def detectors(
     if context.invoked_subcommand:
         return
     rows = output.run(_rows(agent, everything=history))
-    output.report(rows if as_json else [_brief(row) for row in rows], as_json=as_json, empty="no agent yet")
+    shown = rows if as_json else [_brief(row) for row in rows]
+    report(shown, agent, as_json=as_json, empty="no trace was judged yet")
 
 
 @app.command("adopt")
@@ -79,10 +80,10 @@ async def _known(agent: str, version: str) -> None:
 async def _rows(agent: str, *, everything: bool) -> list[dict[str, Any]]:
     db = ClickHouse(common())
     try:
-        agents = [agent] if agent else await verdicts.agents(db)
+        judged = [name for name in await verdicts.agents(db) if agent in {"", name}]
         learned, decided = await store.of_agent(db, agent), await store.decisions(db, agent)
         rows: list[dict[str, Any]] = []
-        for name in agents:
+        for name in judged:
             own = [each for each in learned if each.agent == name]
             about = [each for each in decided if each.agent == name]
             rows += _of_agent(name, own, about, await labels.truths(db, name))
