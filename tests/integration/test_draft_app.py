@@ -395,7 +395,7 @@ async def test_an_edited_eval_is_proven_again_and_waits_for_review(world: World)
     (now,) = await world.evals()
     assert now.state is State.DRAFTED
     assert now.eval.expect == (ToolCalled(tool="cancel"),)
-    assert now.eval.provenance.drafted_by == "outerloop draft rules/6; edited by ada"
+    assert now.eval.provenance.drafted_by == "outerloop draft rules/7; edited by ada"
     assert now.content_sha256 != record.content_sha256
     assert (now.failing_caught, now.failing, now.healthy_passed, now.healthy) == (3, 3, 3, 3)
     assert now.mutants_killed < now.mutants  # it asks for less than the draft did

@@ -10,7 +10,7 @@ from outerloop.draft.core.measure import Draft, Failing, Undraftable
 from outerloop.draft.core.proof import draft
 from outerloop.draft.core.recipe import Tools, Wanted, expectations
 from outerloop.evals.expect.answer import Answered
-from outerloop.evals.expect.behaviour import NoErrorStatus
+from outerloop.evals.expect.behaviour import Finished, NoErrorStatus
 from outerloop.evals.expect.changes import StateChanges
 from outerloop.evals.expect.composite import AnyOf, Expectation, Not
 from outerloop.evals.expect.refusal import Refused
@@ -20,7 +20,7 @@ from outerloop.evals.grade import grade
 from outerloop.trace.model import Trace
 from outerloop.trace.signal import Signal
 from outerloop.triage.core.signals import signals_of
-from samples import Call, run, trace
+from samples import Call, attributes, run, trace
 
 CANCEL = "Please cancel my order A-1"
 ORDER, CANCELLED = Call("get_order", {"id": "A-1"}), Call("cancel", {"id": "A-1"})
@@ -42,8 +42,8 @@ def blamed(number: int, *calls: Call, asked: str = CANCEL) -> Failing:
     return Failing(trace(run(number, asked, *calls)), Signal("evaluation", "policy", "fail: no", ""))
 
 
-def good(number: int, *calls: Call, asked: str = CANCEL) -> Trace:
-    return trace(run(number, asked, *calls))
+def good(number: int, *calls: Call, asked: str = CANCEL, answer: str = "Done.") -> Trace:
+    return trace(run(number, asked, *calls, answer=answer))
 
 
 HEALTHY = [good(n, ORDER, CANCELLED) for n in range(100, 103)]
@@ -60,6 +60,7 @@ def sign(kind: str, subject: str = "get_order") -> Signal:
         ("repeated_call", NoRepeatedCall(), END),
         ("error_status", NoErrorStatus(), (Answered(), NOT_REFUSED)),
         ("empty_answer", Answered(), (NoErrorStatus(), NOT_REFUSED)),
+        ("truncated", Finished(), (NOT_REFUSED,)),
         ("evaluation", NOT_CANCELLED, END),
     ],
 )
@@ -67,6 +68,22 @@ def test_a_sign_has_its_recipe(kind: str, own: Expectation, beside: tuple[Expect
     failing = trace(run(1, CANCEL, ORDER, CANCELLED, Call("refund", failed=True)))
     wanted = expectations(failing, sign(kind), [])
     assert (wanted.own[0], wanted.beside) == (own, beside)
+
+
+def cut_off(number: int) -> Trace:
+    exported = run(number, "Tell me about the shop", answer="It was founded in 1902, when the")
+    chat = exported.resource_spans[0].scope_spans[0].spans[-1]
+    chat.attributes.extend(attributes(gen_ai__response__finish_reasons='["length"]'))
+    return trace(exported)
+
+
+def test_words_that_were_cut_off_are_told_from_an_answer() -> None:
+    failing = [Failing(seen, signals_of(seen, [])[0]) for seen in map(cut_off, range(1, 4))]
+    assert {each.sign.kind for each in failing} == {"truncated"}
+    healthy = [good(n, asked="Tell me about the shop", answer="It is old.") for n in range(100, 103)]
+    made = draft(failing, healthy)
+    assert isinstance(made, Draft)
+    assert made.expect[0] == Finished()
 
 
 def test_what_all_neighbours_call_is_expected_too() -> None:

@@ -27,7 +27,7 @@ from outerloop.evals.suite import Entry
 from outerloop.runtime.envelope import stable_id
 from outerloop.store.evals import EvalRecord, Reproduction, State
 
-DRAFTER = "outerloop draft rules/6"
+DRAFTER = "outerloop draft rules/7"
 _NO_SANDBOX = (
     "outerloop.yaml names no tools.sandbox, so a call that the recording does not hold is answered by an"
     " error, and a change that makes the agent call otherwise cannot pass"

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from outerloop.draft.core.carry import agreed, asked, carried, named_in_request
 from outerloop.draft.core.case import case_of, on_case_of
 from outerloop.evals.expect.answer import Answered
-from outerloop.evals.expect.behaviour import NoErrorStatus
+from outerloop.evals.expect.behaviour import Finished, NoErrorStatus
 from outerloop.evals.expect.changes import StateChanges
 from outerloop.evals.expect.composite import AllOf, AnyOf, Expectation, Not
 from outerloop.evals.expect.refusal import Refused
@@ -80,7 +80,9 @@ def expectations(
         own = (_called(own[0].tool, failing, healthy), *own)
     succeeds = (e for e in own if isinstance(e, ToolSucceeds))
     changes = _changes(called, tools, known.writes)
-    beside = (*succeeds, *called, *changes, *ending, *_no_sooner(tools, called, ending))
+    # Who comes to his end has an answer, and no error: a person reads each expectation.
+    ends = [e for e in ending if Finished() not in own or not isinstance(e, Answered | NoErrorStatus)]
+    beside = (*succeeds, *called, *changes, *ends, *_no_sooner(tools, called, ending))
     return Wanted(own, tuple(e for e in beside if e not in own or isinstance(e, ToolSucceeds)))
 
 
@@ -165,7 +167,7 @@ _OF_THE_RUN: dict[str, Expectation] = {
     "error_status": NoErrorStatus(),
     "empty_answer": Answered(),
     "abrupt_end": Answered(),
-    "truncated": Answered(),
+    "truncated": Finished(),  # words that were cut off are an answer, too
     "refusal": Not(of=Refused()),
 }
 

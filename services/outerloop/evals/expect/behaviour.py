@@ -69,7 +69,7 @@ class Finished(Check):
     @property
     def words(self) -> str:
         """See Check."""
-        return "comes to an end with an answer"
+        return "comes to its end with an answer that is not cut off"
 
     def look(self, run: Run) -> Seen:
         """See Check."""
