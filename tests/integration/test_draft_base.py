@@ -282,6 +282,17 @@ async def test_where_the_repository_is_not_as_it_must_be_the_gate_will_ask(
     found = await world.proven(await world.opens("m1"))
     assert (found.state, found.reproduction) == (State.DRAFTED, Reproduction.UNASKED)
     assert "is not run on the base: outerloop.yaml at" in caplog.text
+    assert "Noted: the release branch could not be run: outerloop.yaml at" in " ".join(proof_of(found))
+
+
+async def test_an_agent_that_does_not_run_here_reproduces_nothing(engine: Any, tmp_path: Path) -> None:
+    world = await world_of(engine, tmp_path)
+    await advance(world.remote, {"agent.py": b"import a_package_that_is_not_here\n"})
+    found = await world.proven(await world.opens("m1"))
+    assert (found.state, found.reproduction, found.base_trials) == (State.DRAFTED, Reproduction.UNASKED, 0)
+    (noted,) = [said for said in proof_of(found) if said.startswith("Noted: ")]
+    for told in ("sent no trace, 3 times of 3", "a_package_that_is_not_here", "OUTERLOOP_AGENT_ENVIRONMENT"):
+        assert told in noted
 
 
 async def test_a_paused_agents_base_is_not_run(

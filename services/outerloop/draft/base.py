@@ -29,8 +29,11 @@ log = logging.getLogger(__name__)
 
 # So many trials in a row that did not happen are an outage.
 LOST_IN_A_ROW = 3
+# So many first ones without a trace: the agent does not run here, which is no failure of its own.
+SILENT = 3
 # A variant that is not seen to fail by then is none that a change could be held to.
 VARIANT_TRIALS = 30
+_SHOWN = 300  # characters of what an agent said that does not run
 _FOUND = {True: "reproduced", False: "not reproduced", None: "not finished"}
 
 
@@ -84,7 +87,8 @@ class Base:
 
         Raises:
             OutageError: when repository, sandbox, model or ClickHouse is away, or today's budget is spent.
-            UserError: when a person must see to the repository or the settings first.
+            UserError: when a person must see to the repository or the settings first, or to what keeps the
+                agent from running here.
         """
         repository, commit, terms = await self._head(record.agent)
         await self._check_budget(terms)
@@ -130,6 +134,8 @@ class Base:
                         raise OutageError(f"the base of {record.agent} cannot be run: {error}") from error
                     continue
                 lost = 0
+                if not of and len(ran) == SILENT and all(trial.trace is None for trial in ran):
+                    raise UserError(_silent(spec.version, ran[-1]))
                 asked = asked.count(passed=ran[-1].passed)
         finally:
             if ran:
@@ -164,6 +170,17 @@ class Base:
             raise OutageError(
                 f"today's budget of {terms.agent} is spent ({spent:.2f} US dollars): its drafts wait"
             )
+
+
+def _silent(commit: str, trial: Trial) -> str:
+    said = " ".join("; ".join(trial.reasons[:-1]).split())  # the last one is that no trace came
+    said = f": {said[-_SHOWN:]}" if said else ""
+    asked = "asked its model" if trial.model_calls else "did not ask its model either"
+    return (
+        f"run at {commit[:12]}, the agent sent no trace, {SILENT} times of {SILENT}, and {asked}{said}:"
+        " see to `run` in outerloop.yaml, to its environment (OUTERLOOP_AGENT_ENVIRONMENT, or environment.lock"
+        " in outerloop.yaml), and that it exports to OTEL_EXPORTER_OTLP_ENDPOINT by http/protobuf"
+    )
 
 
 def _paid(record: EvalRecord, commit: str, ran: list[Trial], asked: Asked, of: str) -> DraftCall:

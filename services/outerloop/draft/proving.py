@@ -67,10 +67,10 @@ class Proving:
         except OutageError as outage:
             if not self._given_up(record, outage):
                 return
-            proven = await self._as_known(record)
+            proven = await self._as_known(record, outage)
         except UserError as error:
             log.warning("%s: draft %s is not run on the base: %s", record.agent, record.eval_id, error)
-            proven = await self._as_known(record)
+            proven = await self._as_known(record, error)
         except Exception:  # what is wrong with one draft, even a bug, must not end the service for others
             log.exception("%s: draft %s is not run on the base", record.agent, record.eval_id)
             proven = await self._as_known(record)
@@ -108,10 +108,11 @@ class Proving:
         log.warning("%s: draft %s waits for the base: %s", record.agent, record.eval_id, outage)
         return times + 1 >= OUTAGES
 
-    async def _as_known(self, record: EvalRecord) -> EvalRecord:
-        """As a draft for review, with what was found out of it by now."""
+    async def _as_known(self, record: EvalRecord, why: OuterloopError | None = None) -> EvalRecord:
+        """As a draft for review, with what was found out of it by now, and why it was not more."""
         known = await evals.get(self._db, record.eval_id) or record
-        return replace(known, state=State.DRAFTED, at=datetime.now(UTC))
+        reason = known.reason or (f"the release branch could not be run: {why}" if why else "")
+        return replace(known, state=State.DRAFTED, reason=reason, at=datetime.now(UTC))
 
     async def _judged(self, record: EvalRecord, found: Shown) -> EvalRecord:
         """The draft with what the base showed; accepted where the agent's policy needs no review of it."""
