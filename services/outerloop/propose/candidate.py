@@ -25,14 +25,14 @@ from outerloop.propose.session import Session
 from outerloop.propose.settings import ProposeSettings
 from outerloop.propose.strategies import Strategy
 from outerloop.propose.tools import CheckRun, EvalRun, Toolbox
-from outerloop.propose.trying import Trying
+from outerloop.propose.trying import Trying, environment
 from outerloop.propose.workspace import Workspace
 from outerloop.runtime.agentfile import AgentFile
 from outerloop.runtime.git import Repository
 from outerloop.runtime.prices import Price
 from outerloop.store.evals import EvalRecord
 from outerloop.trace.model import Trace
-from outerloop.trial.backend import check_limits_of, environment_of
+from outerloop.trial.backend import check_limits_of
 from outerloop.trial.checks import run_checks
 from outerloop.trial.sandbox import Sandbox
 
@@ -67,7 +67,7 @@ class Ground:
         checks = await run_checks(
             tree,
             self.terms,
-            environment=environment_of(self.settings),
+            environment=await environment(self.terms, self.untouched, self.settings),
             sandbox=self.sandbox,
             limits=check_limits_of(self.settings),
         )

@@ -51,12 +51,6 @@ class Trying:
             TrialNotRunError: it says nothing about the agent.
         """
         key = self._settings.anthropic_api_key
-        try:
-            environment = await environment_for(self._terms, base, self._settings)
-        except TrialNotRunError:
-            raise
-        except OuterloopError as error:
-            raise TrialNotRunError(str(error)) from error
         record = self._record
         trial = await run_trial(
             TrialSpec(
@@ -66,7 +60,7 @@ class Trying:
                 eval=_again(record.eval, on) if on else record.eval,
                 cassette=recording(on) if on else record.cassette,
                 tools_checkout=base,
-                environment=environment,
+                environment=await environment(self._terms, base, self._settings),
                 model_url=self._settings.anthropic_base_url,
                 model_key=key.get_secret_value() if key else "",
                 model_calls=_MODEL_CALLS,
@@ -76,6 +70,20 @@ class Trying:
             self._sandbox,
         )
         return EvalRun(trial.passed, trial.reasons, trial.trace)
+
+
+async def environment(terms: AgentFile, base: Path, settings: ProposeSettings) -> Path:
+    """The agent's Python environment, by the lock of `base`, which no session has edited.
+
+    Raises:
+        TrialNotRunError: there is none.
+    """
+    try:
+        return await environment_for(terms, base, settings)
+    except TrialNotRunError:
+        raise
+    except OuterloopError as error:
+        raise TrialNotRunError(str(error)) from error
 
 
 def _again(eval_: Eval, run: Trace) -> Eval:
