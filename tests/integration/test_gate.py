@@ -596,7 +596,7 @@ async def test_a_verdict_is_bound_to_the_settings_and_the_new_eval(court: Court)
     assert court_of(gate_trials_at_once=7) == court_of()
 
 
-SLOW, QUICK = "sleep 60", "exit 0"
+SLOW, QUICK, BROKEN = "sleep 60", "exit 0", "echo No module named pytest; exit 1"
 
 
 async def own_tests(court: Court, folder: Path, changed: str, base: str) -> str:
@@ -613,6 +613,14 @@ async def test_tests_that_do_not_end_any_more_stop_the_change(court: Court, tmp_
     assert await own_tests(court, tmp_path / "quick", QUICK, SLOW) == ""
     reason = await own_tests(court, tmp_path / "slow", SLOW, QUICK)
     assert reason.startswith("the agent's own tests do not end within 1 s any more")
+
+
+async def test_tests_that_fail_stop_the_change_if_they_passed_before(court: Court, tmp_path: Path) -> None:
+    reason = await own_tests(court, tmp_path / "broken", BROKEN, QUICK)
+    assert reason == "the agent's own tests fail: No module named pytest\nit exited with code 1"
+    assert await own_tests(court, tmp_path / "mended", QUICK, BROKEN) == ""
+    with pytest.raises(UserError, match=r"with the change and without it.*OUTERLOOP_AGENT_ENVIRONMENT"):
+        await own_tests(court, tmp_path / "both", BROKEN, BROKEN)
 
 
 async def test_tests_that_never_ended_in_time_are_the_teams_to_mend(court: Court, tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ import pytest
 import pytest_asyncio
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
-from engines.repositories import AGENT, agent_repository
+from engines.repositories import AGENT, advance, agent_repository
 from outerloop.cli import kafka
 from outerloop.contracts.v1.change_pb2 import ChangeAbandoned, ChangeProposed
 from outerloop.contracts.v1.decision_pb2 import VERDICT_REJECT, VERDICT_SHIP, DecisionReached, EvalOutcome
@@ -30,7 +30,8 @@ from outerloop.propose.record import Step
 from outerloop.propose.settings import ProposeSettings
 from outerloop.runtime.bus import MAX_RECORD_BYTES, Bus
 from outerloop.runtime.clickhouse import ClickHouse
-from outerloop.runtime.errors import OutageError
+from outerloop.runtime.errors import OutageError, UserError
+from outerloop.runtime.git import Repository
 from outerloop.runtime.pause import Pauses
 from outerloop.runtime.settings import Settings
 from outerloop.runtime.topics import OTLP_SPANS, dead_letter_topic, topic_of, topics
@@ -547,6 +548,37 @@ async def test_the_agents_tests_may_take_longer_than_a_trial(desk: Desk, tmp_pat
         "SELECT results FROM harness_steps FINAL WHERE agent = {agent:String} AND step = 2", agent=agent
     )
     assert "passed" in results[0]["results"]
+
+
+async def test_the_agents_tests_run_in_the_environment_of_its_lock(desk: Desk, tmp_path: Path) -> None:
+    agent = agent_name()
+    await desk.accept(agent)
+    where = "import sys; sys.exit('environments' not in sys.prefix)"
+    more = f'environment: {{lock: tools/none.txt}}\ntest: [python, -c, "{where}"]\n'
+    files = AGENT | {"outerloop.yaml": terms(agent, more), "tools/none.txt": b""}
+    await agent_repository(tmp_path, files)
+    agents = f"{agent}={tmp_path / 'remote'}"
+    await desk.advance(Model([CHANGE, [use("run_tests")], DONE]), agents, cache=tmp_path / "cache")
+    (change,) = await desk.changes(agent)
+    assert change.patch
+
+
+async def test_no_model_is_asked_while_the_agents_tests_fail_without_a_change(
+    desk: Desk, tmp_path: Path
+) -> None:
+    agent = agent_name()
+    await desk.accept(agent)
+    agents = await remote(tmp_path, agent, "test: [python, -c, import nothing_of_this_name]\n")
+    model = Model([CHANGE, DONE])
+    async with serving(model) as api, desk.proposer(api, agents) as one:
+        for _ in range(2):
+            with pytest.raises(UserError, match=r"fail at .* without any change.*'nothing_of_this_name'"):
+                await one.advance(agent, None, None)
+        assert model.calls == 0
+        mirror = await Repository.open(str(tmp_path / "remote"), tmp_path / "mirror")
+        await advance(mirror, {"outerloop.yaml": terms(agent, "test: [python, -c, pass]\n")})
+        await one.advance(agent, None, None)
+    assert len(await desk.changes(agent)) == 1
 
 
 async def test_an_eval_that_is_reopened_is_work_again_and_the_next_attempt_knows_why(

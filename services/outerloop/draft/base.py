@@ -178,8 +178,9 @@ def _silent(commit: str, trial: Trial) -> str:
     asked = "asked its model" if trial.model_calls else "did not ask its model either"
     return (
         f"run at {commit[:12]}, the agent sent no trace, {SILENT} times of {SILENT}, and {asked}{said}:"
-        " see to `run` in outerloop.yaml, to its environment (OUTERLOOP_AGENT_ENVIRONMENT, or environment.lock"
-        " in outerloop.yaml), and that it exports to OTEL_EXPORTER_OTLP_ENDPOINT by http/protobuf"
+        " see to `run` in outerloop.yaml, to its environment (OUTERLOOP_AGENT_ENVIRONMENT, or"
+        " environment.lock in outerloop.yaml), and that it exports to OTEL_EXPORTER_OTLP_ENDPOINT by"
+        " http/protobuf"
     )
 
 

@@ -16,6 +16,7 @@ from outerloop.propose import choosing, context, ids, prompts, strategies
 from outerloop.propose.budget import Budget, Caps, share
 from outerloop.propose.candidate import Candidate, Ground, Hindrance
 from outerloop.propose.evidence import gather
+from outerloop.propose.footing import Footing
 from outerloop.propose.memory import Memory, Taken
 from outerloop.propose.outcome import NoChange, Written, outcome_of
 from outerloop.propose.provider import provider_of
@@ -87,6 +88,7 @@ class Attempts:
         )
         self._budget = Budget(db, caps)
         self._memory = Memory(db)
+        self._footing = Footing()
 
     async def make(self, task: Task, scratch: Path) -> Written | NoChange | None:
         """A change for the eval, or why there is none, or None when it is not to be gone on with now.
@@ -95,7 +97,8 @@ class Attempts:
 
         Raises:
             OutageError: when the model, the repository or ClickHouse is away; the attempt goes on later.
-            UserError: what a person gave is wrong: the repository, its branch, outerloop.yaml, the model.
+            UserError: what a person gave is wrong: the repository, its branch, outerloop.yaml, the model,
+                or that the agent's own tests fail without a change.
         """
         record = task.record
         drawn = await self._drawn(task)
@@ -136,6 +139,7 @@ class Attempts:
             memory=self._memory,
         )
         if not drawn:
+            await self._footing.check(ground)
             told = [each.lesson_id for each in lessons]
             await store_lessons.told(self._db, record.agent, task.change_id, told)
             going = await self._begin(task, ground, await self._candidates(task, ground))

@@ -21,7 +21,7 @@ async def failing_tests(
     """Why the agent's own tests stop the change, "" if they do not.
 
     Raises:
-        UserError: if they do not end in time without the change either: then it is not the change.
+        UserError: if they fail or do not end in time without the change too: then it is not the change.
         OutageError: if they could not be run.
     """
     agent = candidate.agentfile
@@ -32,10 +32,19 @@ async def failing_tests(
         return str(error)
     checks = await _run(checkout, agent, settings, sandbox)
     said = checks.output[-_SHOWN:]
+    if checks.ok:
+        return ""
+    before = await _run(await checkouts.at(candidate.head), agent, settings, sandbox)
     if not checks.timed_out:
-        return "" if checks.ok else f"the agent's own tests fail: {said}"
+        if not before.ok and not before.timed_out:
+            raise UserError(
+                f"the tests of {agent.agent} (`test` in outerloop.yaml) fail with the change and without it:"
+                " mend them, or give them what they need (OUTERLOOP_AGENT_ENVIRONMENT, environment.lock in"
+                f" outerloop.yaml). They say: {' '.join(before.output[-_SHOWN:].split())}"
+            )
+        return f"the agent's own tests fail: {said}"
     limit = f"{settings.checks_seconds:g} s"
-    if (await _run(await checkouts.at(candidate.head), agent, settings, sandbox)).timed_out:
+    if before.timed_out:
         raise UserError(
             f"the tests of {agent.agent} do not end within {limit}, with the change or without it: "
             "make them faster, or OUTERLOOP_CHECKS_SECONDS larger"
