@@ -80,6 +80,15 @@ def test_a_name_that_nobody_knows_is_refused(
         load(Settings)
 
 
+def test_what_a_file_of_variables_leaves_empty_is_not_set(monkeypatch: pytest.MonkeyPatch) -> None:
+    unset = load(GateSettings)
+    names = ("ANTHROPIC_API_KEY", "ANTHROPIC_BASE_URL", "OUTERLOOP_AGENT_ENVIRONMENT")
+    for name in (*names, "OUTERLOOP_GATE_SIGNING_KEY"):
+        monkeypatch.setenv(name, "")
+    assert load(GateSettings) == unset
+    assert unset.anthropic_base_url == "https://api.anthropic.com"
+
+
 def test_a_variable_of_another_service_is_no_mistake(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("OUTERLOOP_MODE_OPENS_AT", "2")
     monkeypatch.setenv("OUTERLOOP_TEST_CLICKHOUSE", "http://ch:8123")

@@ -108,7 +108,7 @@ class Proposer:
         if agent not in self._settings.repositories():
             log.info("nothing is proposed for %s: OUTERLOOP_AGENTS names no repository of it", agent)
             return
-        if self._settings.propose_provider == "anthropic" and self._settings.anthropic_api_key is None:
+        if self._settings.propose_provider == "anthropic" and not self._settings.anthropic_api_key:
             log.warning("nothing is proposed for %s: there is no model; set ANTHROPIC_API_KEY", agent)
             return
         async with self._one_at_a_time:

@@ -8,7 +8,7 @@ import os
 from pathlib import Path
 from typing import Annotated, TypeVar
 
-from pydantic import AfterValidator, Field, SecretStr, ValidationError
+from pydantic import AfterValidator, Field, SecretStr, ValidationError, ValidationInfo, field_validator
 from pydantic_settings import NoDecode, SettingsConfigDict
 
 from outerloop.runtime.connections import ClickHouseConnection, KafkaConnection
@@ -75,6 +75,19 @@ class Settings(KafkaConnection, ClickHouseConnection):
 
 class ModelSettings(Settings):
     """For the services that ask a model, or run an agent that does."""
+
+    # A file of variables names those that nobody has filled in, too: an empty path would be this folder.
+    @field_validator(
+        "anthropic_api_key",
+        "anthropic_base_url",
+        "agent_environment",
+        "gate_signing_key",
+        mode="before",
+        check_fields=False,
+    )
+    @classmethod
+    def _empty_is_unset(cls, value: object, info: ValidationInfo) -> object:
+        return cls.model_fields[str(info.field_name)].default if value == "" else value
 
     anthropic_api_key: Annotated[SecretStr | None, Field(validation_alias="ANTHROPIC_API_KEY")] = None
     anthropic_base_url: Annotated[str, Field(validation_alias="ANTHROPIC_BASE_URL")] = (
