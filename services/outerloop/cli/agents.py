@@ -1,18 +1,22 @@
 """Agents, for commands that are about one of them: those whose traces were judged, those that are served."""
 
+import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from outerloop.cli import output
 from outerloop.cli.config import common
-from outerloop.runtime.agentfile import NAME, agentfile_at
+from outerloop.runtime.agentfile import NAME, AgentFile, agentfile_at
 from outerloop.runtime.clickhouse import ClickHouse
 from outerloop.runtime.errors import OuterloopError, UserError
 from outerloop.runtime.git import Repository
+from outerloop.runtime.settings import ModelSettings, load
 from outerloop.store import verdicts
 
 _SHOWN = 20
+_SAID = 300  # characters of what failing tests say
+_TESTS_SECONDS = 60.0  # of tests that take longer nothing is said
 
 
 def check_known(agent: str, known: Sequence[str]) -> None:
@@ -72,6 +76,35 @@ async def hindrance(agent: str, url: str, branch: str, cache: Path) -> str:
         if commit is None:
             return f"its repository has no branch {branch}: push the agent to it"
         terms = await agentfile_at(repository, commit)
+        if terms.agent != agent:
+            return f"its {NAME} is of agent {terms.agent!r}"
+        return await _failing(repository, commit, terms)
     except OuterloopError as error:
         return " ".join(str(error).split())  # git says some things in several lines
-    return "" if terms.agent == agent else f"its {NAME} is of agent {terms.agent!r}"
+
+
+async def _failing(repository: Repository, commit: str, terms: AgentFile) -> str:
+    """That the agent's own tests fail as it is: then no change of it could ever ship."""
+    # Not at the top: what runs tests takes long to load, which every other command would wait for.
+    from outerloop.trial.backend import sandbox_of  # noqa: PLC0415
+    from outerloop.trial.checks import run_checks  # noqa: PLC0415
+    from outerloop.trial.environments import environment_for  # noqa: PLC0415
+    from outerloop.trial.spec import Limits  # noqa: PLC0415
+
+    if terms.test is None:
+        return ""
+    settings = load(ModelSettings)
+    with tempfile.TemporaryDirectory(prefix="tests-", ignore_cleanup_errors=True) as scratch:
+        tree = Path(scratch) / "tree"
+        await repository.checkout(commit, tree)
+        environment = await environment_for(terms, tree, settings)
+        limits = Limits(seconds=_TESTS_SECONDS)
+        checks = await run_checks(
+            tree, terms, environment=environment, sandbox=sandbox_of(settings), limits=limits
+        )
+    if checks.ok or checks.timed_out:
+        return ""
+    return (
+        f"its own tests (`test` in {NAME}) fail at {commit[:12]}: mend them, or give them what they need"
+        f" (OUTERLOOP_AGENT_ENVIRONMENT, or environment.lock in {NAME}): {checks.output[-_SAID:]}"
+    )

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from outerloop.dev.stack.local import Addresses
 
 _AGENTS = "NAME=REPOSITORY: an agent whose failures shall be repaired; repeatable"
+KAFKA_PORT, CLICKHOUSE_PORT = 9092, 8123  # where other commands look, too, unless they are told
 _CHOSEN = {  # the ports that a person may choose
     "broker": "--kafka-port",
     "clickhouse": "--clickhouse-port",
@@ -43,8 +44,10 @@ def dev(
             dir_okay=False,
         ),
     ] = None,
-    kafka_port: Annotated[int, typer.Option(help="Kafka listens here", min=1, max=65535)] = 9092,
-    clickhouse_port: Annotated[int, typer.Option(help="ClickHouse listens here", min=1, max=65535)] = 8123,
+    kafka_port: Annotated[int, typer.Option(help="Kafka listens here", min=1, max=65535)] = KAFKA_PORT,
+    clickhouse_port: Annotated[
+        int, typer.Option(help="ClickHouse listens here", min=1, max=65535)
+    ] = CLICKHOUSE_PORT,
     otlp_port: Annotated[int, typer.Option(help="OTLP/HTTP is received here", min=1, max=65535)] = 4318,
     otlp_grpc_port: Annotated[int, typer.Option(help="OTLP/gRPC is received here", min=1, max=65535)] = 4317,
     as_json: AsJson = False,
@@ -118,8 +121,15 @@ def _tell(addresses: "Addresses", stack: "Stack", *, scripted: bool, as_json: bo
         output.emit(where)
         return
     output.report([where], as_json=False, empty="")
+    if (addresses.ports["broker"], addresses.ports["clickhouse"]) != (KAFKA_PORT, CLICKHOUSE_PORT):
+        output.say(
+            f"for other commands: export OUTERLOOP_KAFKA={addresses.kafka}"
+            f" OUTERLOOP_CLICKHOUSE={addresses.clickhouse}"
+        )
     output.say("send traces with `outerloop send FILE` or OTLP; Ctrl-C stops everything")
 
 
 def _live_model() -> str:
-    return "Anthropic's API" if os.environ.get("ANTHROPIC_API_KEY") else "none: set ANTHROPIC_API_KEY"
+    if not os.environ.get("ANTHROPIC_API_KEY"):
+        return "none: set ANTHROPIC_API_KEY"
+    return os.environ.get("ANTHROPIC_BASE_URL") or "Anthropic's API"
