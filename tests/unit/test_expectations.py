@@ -142,7 +142,7 @@ FAILS = [
     ("{check: answer_number, value: 20, tolerance: 1}", run(answer="It costs 22"), "the answer was"),
     ("{check: answer_language, language: de}", run(answer="Your order was cancelled yesterday."), "it is en"),
     ("{check: not, of: {check: refused}}", run(answer="I must decline."),
-     "expected that it is not so that the agent refuses: the answer was"),
+     "expected no refusal: the answer was"),
     ("{check: finished}", run(chat(finish="max_tokens"), answer="Do"), "its answer was cut off"),
     ("{check: finished}", run(answer="x", status="Error", error_type="Overrun"), "it ended with Overrun"),
     ("{check: tool_succeeds, tool: get}", run(GET, call("get", failed=True)),
@@ -225,7 +225,7 @@ def test_plain_words() -> None:
     words = [describe(parsed(text)) for text, _ in HOLDS]
     assert words[0] == "calls pay with amount that is at least 20 and is at most 20"
     assert 'calls, in this order, get then pay with id = "A-1"' in words
-    assert "does not do this: it refuses" in words
+    assert "does not refuse" in words
     assert "takes at most 1 model calls, 2 tool calls, 30 tokens and 4 seconds" in words
     assert "either ends with an answer or calls get" in words
 

@@ -79,7 +79,8 @@ def show(
         return
     output.write(f"{record.title}\n\nA good run " + "; ".join(words_of(record)) + ".")
     reviewed = f" by {record.reviewer}" if record.reviewer else ""
-    why = f": {record.reason}" if record.reason else ""
+    noted = record.state is State.DRAFTED  # then the proof says it
+    why = f": {record.reason}" if record.reason and not noted else ""
     output.write("\n" + "\n".join(proof_of(record)) + f"\nState: {record.state.value}{reviewed}{why}.")
     output.write(f"\n{record.eval_yaml}\n{len(record.cassette.calls)} recorded tool calls")
     for number, each in enumerate(held, start=1):

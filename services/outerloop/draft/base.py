@@ -33,7 +33,7 @@ LOST_IN_A_ROW = 3
 SILENT = 3
 # A variant that is not seen to fail by then is none that a change could be held to.
 VARIANT_TRIALS = 30
-_SHOWN = 300  # characters of what an agent said that does not run
+_SHOWN = 160  # characters of what an agent said that does not run
 _FOUND = {True: "reproduced", False: "not reproduced", None: "not finished"}
 
 
@@ -174,13 +174,12 @@ class Base:
 
 def _silent(commit: str, trial: Trial) -> str:
     said = " ".join("; ".join(trial.reasons[:-1]).split())  # the last one is that no trace came
-    said = f": {said[-_SHOWN:]}" if said else ""
-    asked = "asked its model" if trial.model_calls else "did not ask its model either"
+    said = f"…{said[-_SHOWN:]}" if len(said) > _SHOWN else said
+    asked = "it asked its model" if trial.model_calls else "it did not ask its model either"
     return (
-        f"run at {commit[:12]}, the agent sent no trace, {SILENT} times of {SILENT}, and {asked}{said}:"
-        " see to `run` in outerloop.yaml, to its environment (OUTERLOOP_AGENT_ENVIRONMENT, or"
-        " environment.lock in outerloop.yaml), and that it exports to OTEL_EXPORTER_OTLP_ENDPOINT by"
-        " http/protobuf"
+        f"the agent at {commit[:12]} ran {SILENT} times and sent no trace ({asked}). See to `run` and"
+        " environment.lock in outerloop.yaml, to OUTERLOOP_AGENT_ENVIRONMENT, and that it exports to"
+        f" OTEL_EXPORTER_OTLP_ENDPOINT by http/protobuf{': ' if said else ''}{said}"
     )
 
 

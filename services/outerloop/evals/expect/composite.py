@@ -93,11 +93,14 @@ class Not(Check):
     @property
     def words(self) -> str:
         """See Check."""
-        return f"does not do this: it {bracketed(self.of)}"
+        # The clause that stands in nearly every eval is said as a person would.
+        return "does not refuse" if self.of == Refused() else f"does not do this: it {bracketed(self.of)}"
 
     @property
     def wanted(self) -> str:
         """See Check."""
+        if self.of == Refused():
+            return "expected no refusal"
         return f"expected that it is not so that the agent {bracketed(self.of)}"
 
     def look(self, run: Run) -> Seen:
