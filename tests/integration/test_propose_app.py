@@ -581,6 +581,18 @@ async def test_no_model_is_asked_while_the_agents_tests_fail_without_a_change(
     assert len(await desk.changes(agent)) == 1
 
 
+async def test_a_model_that_the_provider_does_not_know_costs_nothing(desk: Desk, tmp_path: Path) -> None:
+    agent = agent_name()
+    await desk.accept(agent)
+    agents = await remote(tmp_path, agent)
+    for _ in range(3):
+        with pytest.raises(UserError, match="the provider does not know 'claude-opus-4-5-20000101'"):
+            await desk.advance(Model([CHANGE, DONE]), agents, propose_model="claude-opus-4-5-20000101")
+    assert await desk.spent(agent) == 0
+    await desk.advance(Model([CHANGE, DONE]), agents)
+    assert len(await desk.changes(agent)) == 1
+
+
 async def test_an_eval_that_is_reopened_is_work_again_and_the_next_attempt_knows_why(
     desk: Desk, tmp_path: Path
 ) -> None:

@@ -409,6 +409,18 @@ async def _dies(_: Sequence[str]) -> None:
     raise KeyboardInterrupt
 
 
+async def test_a_model_that_the_provider_does_not_know_costs_nothing(one: Workers, agent: str) -> None:
+    await settled(one, agent)
+    court = Court(one)
+    async with (
+        serving(court.reply) as api,
+        anthropic.AsyncAnthropic(base_url=api.url, api_key="k", max_retries=0) as client,
+    ):
+        with pytest.raises(UserError, match="OUTERLOOP_TRIAGE_MODEL: the provider does not know"):
+            await court.with_(Asker(one.db, client, f"{MODEL}-20000101", PLENTY)).visit(agent, late())
+    assert [row[:2] for row in await bills(one, agent)] == [("away", 0.0)]
+
+
 @pytest.mark.parametrize("kind", ["429", "500", "529"])
 async def test_an_outage_is_waited_for_is_no_verdict_and_costs_nothing(
     one: Workers, agent: str, kind: Any

@@ -24,7 +24,7 @@ from outerloop.propose.purse import Purse
 from outerloop.propose.record import Blocks, Ended, GaveUp, Limits, Past, Proposed, Step
 from outerloop.propose.tools import Toolbox
 from outerloop.propose.workspace import MAX_RESULT_CHARS
-from outerloop.runtime.errors import OutageError
+from outerloop.runtime.errors import OutageError, UserError
 from outerloop.runtime.prices import Price
 from outerloop.runtime.provider import said_no, usage_of
 from outerloop.runtime.refusals import about_the_content
@@ -109,7 +109,7 @@ class Session:
         started = time.perf_counter()
         try:
             response = await self.provider.ask(conversation.request(), f"step {asked.number}")
-        except OutageError as error:
+        except (OutageError, UserError) as error:
             # An answer that says so costs nothing; of one that never came, nobody knows.
             if said_no(error):
                 await self.on_steps([replace(asked, usd=0.0)])

@@ -21,7 +21,7 @@ from pydantic import BaseModel, ValidationError
 
 from outerloop.runtime import metrics
 from outerloop.runtime.clickhouse import ClickHouse
-from outerloop.runtime.errors import OutageError
+from outerloop.runtime.errors import OutageError, OuterloopError, UserError
 from outerloop.runtime.prices import price_of
 from outerloop.runtime.provider import ask, usage_of
 from outerloop.store import judge_calls, verdicts
@@ -109,7 +109,7 @@ class Asker:
         except anthropic.APIStatusError:
             # What is not an outage: as it is, it would be refused again. Too long, for one.
             return Answer(None, replace(call, outcome="refused", usd=0.0, step=1))
-        except OutageError as error:
+        except (OutageError, UserError) as error:
             metrics.JUDGE_CALLS.labels(question.what, "away").inc()
             if _unpaid(error):
                 await judge_calls.insert(self._db, replace(call, outcome="away", usd=0.0, step=1))
@@ -197,7 +197,7 @@ def _read(message: Message, tool: str, form: type[F]) -> F | None:
         return None
 
 
-def _unpaid(error: OutageError) -> bool:
+def _unpaid(error: OuterloopError) -> bool:
     """Whether the provider said itself that it is away, or was never reached."""
     cause = error.__cause__
     never = isinstance(cause, anthropic.APIConnectionError) and isinstance(
