@@ -272,7 +272,7 @@ async def test_a_flood_stops_the_service_with_nothing_dead_lettered_or_committed
         await asyncio.gather(*[await producer.send(name, b"x") for _ in range(60)])
     async with one:
         with pytest.raises(DeadLetterFloodError, match="50 of the last 50"):
-            await asyncio.wait_for(one.failed, 20)
+            await asyncio.wait_for(one.failed, 60)
     assert await kafka.records(settings, dead_letter_topic(name, group)) == []
     assert await kafka.backlog(settings, f"outerloop-{group}", [name]) == {name: 60}
 
@@ -317,7 +317,7 @@ async def test_what_was_not_committed_comes_again(settings: Settings) -> None:
     first.subscribe([name], stop_in_the_middle, at_most=10)
     async with first:
         await first.send(name, b"once", None, {})
-        await asyncio.wait_for(reached.wait(), 20)
+        await asyncio.wait_for(reached.wait(), 60)
         began = time.monotonic()
     assert time.monotonic() - began < STOP_SECONDS
     assert cleaned.is_set()

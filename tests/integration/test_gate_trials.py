@@ -450,7 +450,7 @@ async def test_a_trial_that_did_not_happen_is_asked_for_again_under_the_next_num
     judge.hear(finished(first, not_run="late news of the first"))
     await stage.worker().handle([delivery(second)])
     judge.hear(finished(second))
-    assert (await asyncio.wait_for(asking, 1)).passed
+    assert (await asyncio.wait_for(asking, 60)).passed
 
 
 async def test_no_event_is_needed_and_two_may_ask_for_the_same(
@@ -462,7 +462,7 @@ async def test_no_event_is_needed_and_two_may_ask_for_the_same(
     await until(lambda: len(requests(stage)) == 2)
     judge.hear(Delivery(FINISHED, 0, 0, None, b"\xff"))
     await stage.worker().handle([delivery(requests(stage)[0])])
-    one, other = await asyncio.wait_for(both, 5)
+    one, other = await asyncio.wait_for(both, 60)
     assert [one] == [other] == await trials.of_series(stage.db, stage.bench.series)
 
 
@@ -475,14 +475,15 @@ async def test_what_nobody_answers_is_asked_for_again_after_a_while(
     judge._patience = 0.3
     judge._news.set()
     asking = asyncio.create_task(judge.run(stage.bench, stage.trial()))
-    await until(lambda: len(requests(stage)) == 3)
-    assert [request.attempt for request in requests(stage)] == [1, 2, 3]
-    first, second, third = (request.requested_at.ToMicroseconds() / 1e6 for request in requests(stage))
+    await until(lambda: len(requests(stage)) >= 3)
+    asked = requests(stage)[:3]
+    assert [request.attempt for request in asked] == [1, 2, 3]
+    first, second, third = (request.requested_at.ToMicroseconds() / 1e6 for request in asked)
     assert second - first >= 0.3
     assert third - second >= 0.6
     assert "1 trials are waited for; number 0 of eval quick-" in caplog.text
     await stage.worker().handle([delivery(requests(stage)[0])])  # the first one comes after all
-    assert (await asyncio.wait_for(asking, 5)).passed
+    assert (await asyncio.wait_for(asking, 60)).passed
     assert not judge._asked
     assert not judge._attempts
 
@@ -581,7 +582,7 @@ async def test_what_a_killed_worker_was_at_is_run_by_the_other(pair: Pair, model
     running = asyncio.create_task(run(pair, "slow", pair.of_a("slow")[:3]))
     await until(lambda: model.calls["a"] and working_below(pair.folder / "cache-a"))
     pair.a.kill()
-    await until(lambda: not working_below(pair.folder / "cache-a"), seconds=5)  # no sandbox outlives it
+    await until(lambda: not working_below(pair.folder / "cache-a"))  # no sandbox outlives it
     assert await running == [True] * 3
     rows = await trials.of_series(pair.stage.db, pair.stage.bench.series)
     assert len([row for row in rows if row.eval_id.startswith("slow")]) == 3

@@ -266,14 +266,14 @@ async def plan(http: httpx2.AsyncClient, *faults: dict[str, Any]) -> None:
 async def test_the_sdk_waits_as_a_429_says(
     client: anthropic.AsyncAnthropic, http: httpx2.AsyncClient
 ) -> None:
-    await plan(http, {"kind": "429", "times": 2, "retry_after": 0.1})
+    await plan(http, {"kind": "429", "retry_after": 1.5})
     loop = asyncio.get_running_loop()
     before = loop.time()
     assert await text_of(client)
-    # Without the header the SDK would wait 0.375 s and more before each of the two retries.
-    assert 0.2 <= loop.time() - before < 0.7
+    # Without the header the SDK would wait half a second at most.
+    assert loop.time() - before >= 1.5
     stats = (await http.get("/_stats")).json()
-    assert (stats["requests"], stats["by_status"]) == (3, {"200": 1, "429": 2})
+    assert (stats["requests"], stats["by_status"]) == (2, {"200": 1, "429": 1})
 
 
 @pytest.mark.parametrize(
@@ -356,13 +356,13 @@ async def test_the_process_says_where_it_listens_and_stops_on_a_signal(
     )
     try:
         assert process.stdout is not None
-        first = json.loads(await asyncio.wait_for(process.stdout.readline(), 20))
+        first = json.loads(await asyncio.wait_for(process.stdout.readline(), 60))
         assert first["model_is_a_script"] is True
         async with anthropic.AsyncAnthropic(base_url=first["listening"], api_key="k") as client:
             assert (await text_of(client, model="claude-test")).startswith("Ada 0.")
     finally:
         process.send_signal(number)
-    assert await asyncio.wait_for(process.wait(), 10) == 0
+    assert await asyncio.wait_for(process.wait(), 60) == 0
 
 
 async def test_a_file_without_reply_does_not_start(tmp_path: Path) -> None:

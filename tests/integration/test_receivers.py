@@ -471,7 +471,7 @@ async def test_tls_with_and_without_certificates_of_senders(
         over_grpc = GrpcExporter(
             f"https://{there.rpc}",
             credentials=grpc.ssl_channel_credentials(ca.read_bytes(), **client_pair),
-            timeout=3,
+            timeout=60,
         )
         for exporter in (over_http, over_grpc):
             result = await asyncio.to_thread(exporter.export, spans)
