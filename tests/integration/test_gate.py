@@ -16,6 +16,7 @@ import pytest
 import pytest_asyncio
 from aiohttp import web
 from google.protobuf.message import Message
+from prometheus_client import REGISTRY
 
 from engines.repositories import advance, agent_repository
 from integration.test_trial import AGENT, Upstream
@@ -84,6 +85,7 @@ class Hand:
 
     published: list[tuple[Any, tuple[object, ...]]] = field(default_factory=list)
     held: bool = True
+    group: str = "gate"
 
     def subscribe(self, topics: Sequence[str], handle: Any, *, at_most: int) -> None:
         assert (topics, at_most) == ((app.CHANGES,), 1)
@@ -358,6 +360,8 @@ async def test_only_the_replica_that_holds_the_agent_looks_and_one_agent_stops_n
     await looking(gate, lambda: bool(court.hand.published))
     assert court.hand.verdicts == [(f"c-{court.agent}", VERDICT_SHIP)]
     assert "broken waits" in caplog.text
+    of_it = {"group": "gate", "agent": "broken"}
+    assert (REGISTRY.get_sample_value("outerloop_agent_waits_total", of_it) or 0) > 0
 
 
 async def test_a_change_that_was_just_proposed_is_the_handlers(court: Court) -> None:

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 import pytest_asyncio
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
+from prometheus_client import REGISTRY
 
 from engines.repositories import AGENT, advance, agent_repository
 from outerloop.cli import kafka
@@ -537,6 +538,18 @@ async def test_what_a_person_got_wrong_is_no_dead_letter(
         await asyncio.sleep(1)  # time for a retry
     assert await kafka.records(desk.settings, dead_letter_topic(ACCEPTED, group)) == []
     assert await desk.abandoned(agent) == []
+    assert REGISTRY.get_sample_value("outerloop_agent_waits_total", {"group": group, "agent": agent}) == 1
+
+
+async def test_without_a_key_an_agent_waits_for_a_person(desk: Desk, tmp_path: Path) -> None:
+    agent = agent_name()
+    agents = await remote(tmp_path, agent)
+    async with serving(Model([GIVE_UP])) as api, desk.proposer(api, agents) as one:
+        one._settings = one._settings.model_copy(update={"anthropic_api_key": None})
+        await one.look_at(agent)  # there is nothing to ask a model for
+        await desk.accept(agent)
+        with pytest.raises(UserError, match="set ANTHROPIC_API_KEY"):
+            await one.look_at(agent)
 
 
 async def test_the_agents_tests_may_take_longer_than_a_trial(desk: Desk, tmp_path: Path) -> None:

@@ -37,7 +37,7 @@ from outerloop.runtime.clickhouse import ClickHouse
 from outerloop.runtime.envelope import Delivery, unpack
 from outerloop.runtime.errors import OutageError, PoisonError, UserError
 from outerloop.runtime.git import Repository
-from outerloop.runtime.lookout import look_out
+from outerloop.runtime.lookout import look_out, waits
 from outerloop.runtime.pause import Pauses, Why, never
 from outerloop.runtime.service import Background
 from outerloop.runtime.topics import topic_of
@@ -137,9 +137,11 @@ class Gate:
             except OutageError as outage:
                 # Not Kafka's to bring again: another agent's changes are behind this one.
                 self._not_before[change.change_id] = datetime.now(UTC) + AFTER_OUTAGE
+                waits(self._bus, change.agent)
                 log.warning("change %s for %s waits: %s", change.change_id, change.agent, outage)
             except UserError as error:
                 # Nothing is wrong with the change: look() takes it up again.
+                waits(self._bus, change.agent)
                 log.warning("change %s for %s waits: %s", change.change_id, change.agent, error)
 
     async def _decide(self, change: ChangeProposed, cause: Delivery | None) -> None:

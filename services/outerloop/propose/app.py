@@ -29,7 +29,7 @@ from outerloop.runtime.bus import Bus
 from outerloop.runtime.clickhouse import ClickHouse
 from outerloop.runtime.envelope import Delivery, unpack
 from outerloop.runtime.errors import UserError
-from outerloop.runtime.lookout import look_out
+from outerloop.runtime.lookout import look_out, waits
 from outerloop.runtime.pause import Pauses
 from outerloop.runtime.service import Background
 from outerloop.runtime.topics import topic_of
@@ -86,6 +86,7 @@ class Proposer:
                 await self.advance(agent, decided, delivery)
             except UserError as error:
                 # Nothing is wrong with the event: look() goes on when a person has put it right.
+                waits(self._bus, agent)
                 log.warning("nothing is proposed for %s: %s", agent, error)
 
     async def look(self) -> None:
@@ -107,9 +108,6 @@ class Proposer:
         """
         if agent not in self._settings.repositories():
             log.info("nothing is proposed for %s: OUTERLOOP_AGENTS names no repository of it", agent)
-            return
-        if self._settings.propose_provider == "anthropic" and not self._settings.anthropic_api_key:
-            log.warning("nothing is proposed for %s: there is no model; set ANTHROPIC_API_KEY", agent)
             return
         async with self._one_at_a_time:
             # What this replica does not hold, look() takes up in the one that does.
@@ -167,6 +165,8 @@ class Proposer:
         return False
 
     async def _propose(self, task: Task, cause: Delivery | None) -> bool:
+        if self._settings.propose_provider == "anthropic" and not self._settings.anthropic_api_key:
+            raise UserError("there is no model: set ANTHROPIC_API_KEY")
         record, attempt = task.record, task.attempt
         change_id = ids.change_id(record.eval_id, attempt)
         with tempfile.TemporaryDirectory(prefix="propose-", ignore_cleanup_errors=True) as scratch:

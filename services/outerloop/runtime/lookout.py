@@ -5,6 +5,7 @@ import logging
 import time
 from collections.abc import Awaitable, Callable, Collection
 
+from outerloop.runtime import metrics
 from outerloop.runtime.bus import Bus
 from outerloop.runtime.errors import OuterloopError
 
@@ -20,7 +21,7 @@ async def look_out(
     """For ever: visit each of `agents` when it becomes ours, and every LOOK_SECONDS.
 
     An agent is ours while the partition of `topic` with its key is assigned to this process. What is wrong
-    with one agent, even a bug, is logged and does not keep us from the others.
+    with one agent, even a bug, is logged and counted, and does not keep us from the others.
     """
     looked: dict[str, float] = {}
     while True:
@@ -31,8 +32,15 @@ async def look_out(
                 try:
                     await visit(agent)
                 except OuterloopError as error:
+                    waits(bus, agent)
                     log.warning("%s waits: %s", agent, error)
                 except Exception:
+                    waits(bus, agent)
                     log.exception("%s waits", agent)
                 looked[agent] = time.monotonic()
         await asyncio.sleep(TICK_SECONDS)
+
+
+def waits(bus: Bus, agent: str) -> None:
+    """Count that an agent's next step could not be taken now: who is on call hears of it if it lasts."""
+    metrics.AGENT_WAITS.labels(bus.group, agent).inc()

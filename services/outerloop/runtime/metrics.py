@@ -5,6 +5,11 @@ from prometheus_client import Counter, Gauge, Histogram
 RECORDS = Counter("outerloop_records_total", "Kafka records by what became of them", ["group", "outcome"])
 RETRIES = Counter("outerloop_retries_total", "attempts beyond the first", ["group"])
 WAITING = Gauge("outerloop_waiting", "1 while a handler waits for an outage to end", ["group"])
+AGENT_WAITS = Counter(
+    "outerloop_agent_waits_total",
+    "looks at an agent whose next step waits, for a person or for an outage to end; the log says why",
+    ["group", "agent"],
+)
 LAG = Gauge("outerloop_lag_records", "records that this replica has still to handle", ["group", "topic"])
 LAG_SECONDS = Gauge(
     "outerloop_lag_seconds",
