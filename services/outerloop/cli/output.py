@@ -10,11 +10,12 @@ from typing import Annotated, Any, TypeVar
 
 import typer
 from rich.console import Console
-from rich.table import Table
-from rich.text import Text
+
+from outerloop.cli import tables
 
 AsJson = Annotated[bool, typer.Option("--json", help="JSON on stdout, for programs")]
 T = TypeVar("T")
+_LOG = 160  # columns at the least where no terminal is
 
 
 def run(work: Coroutine[Any, Any, T]) -> T:
@@ -30,13 +31,10 @@ def report(rows: Sequence[Mapping[str, Any]], *, as_json: bool, empty: str) -> N
     if not rows:
         say(empty)
         return
-    table = Table(box=None, header_style="bold", pad_edge=False)
-    for column in rows[0]:
-        table.add_column(column.replace("_", " "), overflow="fold")
-    for row in rows:
-        # Text, not markup: what came from production is data for the terminal too.
-        table.add_row(*(Text(_cell(value)) for value in row.values()))
-    console().print(table)
+    names = [column.replace("_", " ") for column in rows[0]]
+    cells = [[_cell(value) for value in row.values()] for row in rows]
+    out = console(tables.needed(names, cells))
+    out.print(tables.laid_out(names, cells, out.width))
 
 
 def write(text: str) -> None:
@@ -59,10 +57,10 @@ def clean(text: str) -> str:
     return "".join(c if c.isprintable() or c == "\n" else "\N{REPLACEMENT CHARACTER}" for c in text)
 
 
-def console() -> Console:
-    """Where tables go: as wide as the terminal, and wide enough for a log."""
+def console(needed: int = 0) -> Console:
+    """Where tables go: as wide as the terminal; in a log, and for a program, as wide as is `needed`."""
     out = Console(highlight=False)
-    return out if out.is_terminal else Console(highlight=False, width=160)
+    return out if out.is_terminal else Console(highlight=False, width=max(_LOG, needed))
 
 
 def _cell(value: Any) -> str:
