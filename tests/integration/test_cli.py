@@ -354,6 +354,8 @@ def test_the_commands_show_what_was_sent(shell: Shell, tmp_path: Path) -> None:
     assert "is not YAML" in shell.refused(*edit)[1]
     text.write_text("id: x\n")
     assert f"eval {row['eval']}:1: agent: Field required" in shell.refused(*edit)[1]
+    code, sentence = shell.refused("review")
+    assert (code, "this is none: see `outerloop review --json`" in sentence) == (2, True)
     said = shell.json("evals", "accept", row["eval"], "--who", "ada")
     assert (said["review"], said["taken"]) == ("accepted", True)
     until(lambda: to_review() == [])

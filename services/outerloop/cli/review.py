@@ -1,5 +1,6 @@
 """`outerloop review`: the drafts that wait, one after the other, in the terminal."""
 
+import sys
 from typing import Annotated
 
 import typer
@@ -51,6 +52,11 @@ def review(
             "the terminal interface is not installed: pip install 'outerloop[review]'; without it,"
             " `outerloop review --json` and `outerloop evals accept|edit|reject` do the same"
         ) from error
+    if not (sys.stdin.isatty() and sys.stdout.isatty()):
+        raise UserError(
+            f"{len(cases)} drafts wait to be judged in a terminal, and this is none: see `outerloop review"
+            " --json` and `outerloop evals accept|edit|reject`"
+        )
     app = Reviewing(cases, person(who))
     app.run()
     output.say(f"{len(app.done)} of {len(cases)} judged" + "".join(f"\n{line}" for line in app.done))
