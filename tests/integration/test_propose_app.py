@@ -347,7 +347,7 @@ async def test_after_so_many_attempts_without_a_patch_the_eval_is_given_up(
     assert len(model.first) == 2
     (event,) = await desk.abandoned(agent)
     assert event.attempts == 2
-    assert event.reason.startswith("0 changes were rejected, and 2 sessions brought none")
+    assert event.reason.startswith("changes rejected: 0; sessions that brought none: 2")
 
 
 async def test_the_model_itself_ends_an_eval_at_once(desk: Desk, tmp_path: Path) -> None:

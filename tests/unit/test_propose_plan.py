@@ -72,7 +72,7 @@ def test_a_failed_session_counts_as_an_attempt_and_does_not_end_the_eval() -> No
     abandon = next_step(["a"], changes, decisions, max_attempts=2)
     assert isinstance(abandon, Abandon)
     assert abandon.attempts == 2
-    assert abandon.reason.startswith("1 changes were rejected, and 1 sessions brought none")
+    assert abandon.reason.startswith("changes rejected: 1; sessions that brought none: 1")
 
 
 def test_conflicts_have_a_bound_of_their_own() -> None:

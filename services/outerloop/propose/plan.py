@@ -131,7 +131,7 @@ def _hopeless(count: Counter[Outcome], max_attempts: int) -> str:
         why = "the base does not provably fail it, or a person closed its pull request: see the last decision"
         return f"{why}; `outerloop modes open` has another eval drafted"
     if rejected + failed >= max_attempts:
-        why = f"{rejected} changes were rejected, and {failed} sessions brought none"
+        why = f"changes rejected: {rejected}; sessions that brought none: {failed}"
         return f"{why}; a person should look at them"
     if conflicts >= MAX_CONFLICTS:
         why = f"the release branch moved under {conflicts} changes before they could ship"
