@@ -15,6 +15,9 @@ from outerloop.runtime.topics import dead_letter_topic
 
 app = typer.Typer(help="Dead letters: list, show, re-drive.", no_args_is_help=True)
 Where = Annotated[str, typer.Argument(help="TOPIC:PARTITION:OFFSET of the dead letter, as `list` shows it")]
+Which = Annotated[
+    str, typer.Argument(help="TOPIC:PARTITION:OFFSET of one, as `list` shows it, or the TOPIC of all")
+]
 _PREVIEW = 2000
 
 
@@ -39,23 +42,38 @@ def show(where: Where, *, as_json: AsJson = False) -> None:
 
 
 @app.command()
-def redrive(where: Where) -> None:
-    """Send a dead letter back to the topic it came from; handlers are idempotent, so twice does no harm."""
+def redrive(where: Which) -> None:
+    """Send dead letters back to the topic they came from; handlers are idempotent, so twice does no harm."""
     output.run(_redrive(where))
 
 
 async def _redrive(where: str) -> None:
     settings = common()
-    letter = await _find(where)
-    if whole := _headers(letter).get("ol-dlq-truncated"):
-        raise UserError(
-            f"{where} holds only a part of the {whole} bytes that it had: it was too large to keep"
-        )
-    topic = _headers(letter)["ol-dlq-topic"]
-    headers = [(k, v) for k, v in letter.headers if not k.startswith("ol-dlq-")]
+    whole, cut = [], 0
+    for letter in await _one_or_all(where):
+        if size := _headers(letter).get("ol-dlq-truncated"):
+            cut += 1
+            named = f"{letter.topic}:{letter.partition}:{letter.offset}"
+            output.say(f"{named} holds only a part of the {size} bytes that it had: it was too large to keep")
+        else:
+            whole.append(letter)
+    if not whole:
+        raise UserError(f"{where}: nothing of it can be sent again")
     async with connected(settings, producer(settings)) as kafka:
-        await kafka.send_and_wait(topic, letter.value, key=letter.key, headers=headers)
-    output.say(f"sent {where} to {topic} again")
+        for letter in whole:
+            headers = [(k, v) for k, v in letter.headers if not k.startswith("ol-dlq-")]
+            topic = _headers(letter)["ol-dlq-topic"]
+            await kafka.send_and_wait(topic, letter.value, key=letter.key, headers=headers)
+    left = f"; {cut} are not whole, and stay" if cut else ""
+    output.say(f"sent {where if ':' in where else f'{len(whole)} of {where}'} to {topic} again{left}")
+
+
+async def _one_or_all(where: str) -> list[Any]:
+    if ":" in where:
+        return [await _find(where)]
+    if where not in dead_letter_topics():
+        raise UserError(f"{where} is no topic of dead letters; `outerloop dlq list` shows them")
+    return [letter for letter in await _letters(common()) if letter.topic == where]
 
 
 def dead_letter_topics() -> list[str]:
