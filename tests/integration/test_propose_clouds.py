@@ -179,12 +179,14 @@ async def test_credentials_that_open_nothing_are_waited_for(
     bench = Abroad(tmp_path / "tree", "bedrock", [use("list_files")])
     with pytest.raises(OutageError, match=r"does not match the signature|credentials"):
         await bench.run()
+    assert bench.told[-1].usd == 0  # no call was made, or it was refused
 
 
 async def test_a_token_that_google_does_not_give_is_waited_for(tmp_path: Path) -> None:
     bench = Abroad(tmp_path / "tree", "vertex", [use("list_files")])
     with pytest.raises(OutageError, match="the cloud's credentials"):
         await bench.run()  # nobody listens at the account's token_uri
+    assert bench.told[-1].usd == 0
 
 
 @pytest.mark.parametrize(

@@ -615,6 +615,7 @@ async def test_no_provider_at_all_is_an_outage(tmp_path: Path) -> None:
     async with bench.session(api) as session:
         with pytest.raises(OutageError):
             await session.run("# Task")
+    assert bench.told[-1].usd == 0  # it was never reached: hours of that must not use up a budget
 
 
 async def test_a_malformed_request_is_a_bug_that_says_where(tmp_path: Path) -> None:
@@ -623,6 +624,7 @@ async def test_a_malformed_request_is_a_bug_that_says_where(tmp_path: Path) -> N
     with pytest.raises(anthropic.BadRequestError) as caught:
         await bench.run()
     assert caught.value.__notes__[0] == "step 1"
+    assert bench.told[-1].usd == 0
 
 
 async def test_an_unknown_model_is_the_settings_fault(tmp_path: Path) -> None:
@@ -632,6 +634,7 @@ async def test_an_unknown_model_is_the_settings_fault(tmp_path: Path) -> None:
     bench.model = "claude-unknown-9"
     with pytest.raises(UserError, match="OUTERLOOP_PROPOSE_MODEL"):
         await bench.run()
+    assert bench.told[-1].usd == 0
 
 
 @pytest.mark.parametrize(

@@ -13,8 +13,8 @@ from anthropic.types import Message
 from anthropic.types.message_create_params import MessageCreateParamsNonStreaming
 
 from outerloop.propose.settings import ProposeSettings
-from outerloop.runtime.errors import OutageError, UserError
-from outerloop.runtime.provider import Client, ask
+from outerloop.runtime.errors import UserError
+from outerloop.runtime.provider import Client, UnsentError, ask
 
 _RETRIES = 4
 # What the SDK's clients for the clouds need beside it, how that is had, what is raised without credentials.
@@ -51,7 +51,7 @@ class Claude:
             )
         except self._unknown as error:
             # As with a key that is refused: it waits until somebody has seen to it.
-            raise OutageError(f"the cloud's credentials ({where}): {error}") from error
+            raise UnsentError(f"the cloud's credentials ({where}): {error}") from error
 
 
 def provider_of(settings: ProposeSettings) -> Claude:

@@ -26,7 +26,7 @@ from outerloop.propose.tools import Toolbox
 from outerloop.propose.workspace import MAX_RESULT_CHARS
 from outerloop.runtime.errors import OutageError, UserError
 from outerloop.runtime.prices import Price
-from outerloop.runtime.provider import said_no, usage_of
+from outerloop.runtime.provider import unpaid, usage_of
 from outerloop.runtime.refusals import about_the_content
 from outerloop.trace.quote import clip
 
@@ -94,7 +94,6 @@ class Session:
             except _REFUSED as error:
                 if not run.meter.steps and not about_the_content(error.response.text):
                     raise  # malformed from the start: a bug
-                await self.on_steps([replace(asked, usd=0.0)])
                 ending = (Ended.PROVIDER, f"the provider refused to go on: {error.message}")
                 break
             await self.on_steps([step])
@@ -109,9 +108,9 @@ class Session:
         started = time.perf_counter()
         try:
             response = await self.provider.ask(conversation.request(), f"step {asked.number}")
-        except (OutageError, UserError) as error:
-            # An answer that says so costs nothing; of one that never came, nobody knows.
-            if said_no(error):
+        except (OutageError, UserError, anthropic.APIStatusError) as error:
+            # Asked again every minute, it would use up all budgets without a call that costs anything.
+            if unpaid(error):
                 await self.on_steps([replace(asked, usd=0.0)])
             raise
         usage = usage_of(response.usage)

@@ -4,6 +4,7 @@ import json
 from typing import Any
 
 import anthropic
+import httpx2  # the anthropic SDK's own: it tells whether a connection ever stood
 from anthropic import AsyncAnthropic, AsyncAnthropicBedrock, AsyncAnthropicVertex
 from anthropic.types import Message
 from anthropic.types.message_create_params import MessageCreateParamsNonStreaming
@@ -34,6 +35,20 @@ _COUNTS = ("input_tokens", "output_tokens", "cache_creation_input_tokens", "cach
 _OPTIONAL = frozenset(_COUNTS[2:])
 
 
+# Of what the SDK calls a connection error: those in which the request was never sent.
+_UNSENT = (
+    httpx2.ConnectError,
+    httpx2.ConnectTimeout,
+    httpx2.PoolTimeout,
+    httpx2.ProxyError,
+    httpx2.UnsupportedProtocol,
+)
+
+
+class UnsentError(OutageError):
+    """No call could be made, as without credentials."""
+
+
 # The same requests, to Anthropic's own API or to a cloud's.
 Client = AsyncAnthropic | AsyncAnthropicBedrock | AsyncAnthropicVertex
 
@@ -46,8 +61,7 @@ async def ask(
     `version` of the API is what a cloud takes in a request's body, in place of the SDK's own.
 
     Raises:
-        OutageError: the provider is away, or will not serve us now, or what came is no answer of its. Its
-            cause is an APIStatusError if it said so itself: then nothing is to be paid.
+        OutageError: the provider is away, or will not serve us now, or what came is no answer of its.
         UserError: the provider does not know the model.
         anthropic.APIStatusError: a bug of ours, such as a malformed request; `where` is in its notes.
     """
@@ -72,9 +86,17 @@ async def ask(
     return answer
 
 
-def said_no(error: BaseException) -> bool:
-    """Whether the provider itself said that a call of `ask` has no answer: then nothing is to be paid."""
-    return any(isinstance(each, anthropic.APIStatusError) for each in (error, error.__cause__))
+def unpaid(error: BaseException) -> bool:
+    """Whether nothing is to be paid for a call of `ask` that raised this: it was refused, or never sent.
+
+    Of an answer that only did not come, nobody knows.
+    """
+    cause: BaseException | None = error
+    while cause is not None:
+        if isinstance(cause, (anthropic.APIStatusError, UnsentError, *_UNSENT)):
+            return True
+        cause = cause.__cause__
+    return False
 
 
 def _wrong_with(answer: object) -> str:

@@ -13,7 +13,6 @@ from datetime import UTC, datetime, timedelta
 from typing import Generic, TypeVar
 
 import anthropic
-import httpx2  # the anthropic SDK's own: it tells whether a connection ever stood
 from anthropic import AsyncAnthropic
 from anthropic.types import Message
 from anthropic.types.message_create_params import MessageCreateParamsNonStreaming
@@ -21,9 +20,9 @@ from pydantic import BaseModel, ValidationError
 
 from outerloop.runtime import metrics
 from outerloop.runtime.clickhouse import ClickHouse
-from outerloop.runtime.errors import OutageError, OuterloopError, UserError
+from outerloop.runtime.errors import OutageError, UserError
 from outerloop.runtime.prices import price_of
-from outerloop.runtime.provider import ask, usage_of
+from outerloop.runtime.provider import ask, unpaid, usage_of
 from outerloop.store import judge_calls, verdicts
 from outerloop.store.judge_calls import ASKING, JudgeCall
 from outerloop.store.spending import today
@@ -111,7 +110,7 @@ class Asker:
             return Answer(None, replace(call, outcome="refused", usd=0.0, step=1))
         except (OutageError, UserError) as error:
             metrics.JUDGE_CALLS.labels(question.what, "away").inc()
-            if _unpaid(error):
+            if unpaid(error):
                 await judge_calls.insert(self._db, replace(call, outcome="away", usd=0.0, step=1))
             raise
         given = _read(message, question.tool, form)
@@ -195,12 +194,3 @@ def _read(message: Message, tool: str, form: type[F]) -> F | None:
         return form.model_validate(calls[0].input)
     except ValidationError:
         return None
-
-
-def _unpaid(error: OuterloopError) -> bool:
-    """Whether the provider said itself that it is away, or was never reached."""
-    cause = error.__cause__
-    never = isinstance(cause, anthropic.APIConnectionError) and isinstance(
-        cause.__cause__, httpx2.ConnectError | httpx2.ConnectTimeout
-    )
-    return isinstance(cause, anthropic.APIStatusError) or never

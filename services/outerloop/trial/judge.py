@@ -19,7 +19,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from outerloop.evals.expect.base import Opinion
 from outerloop.evals.expect.judged import Agreement, Judge, prompt_text
 from outerloop.runtime.errors import OutageError, TrialNotRunError, UserError
-from outerloop.runtime.provider import ask, said_no
+from outerloop.runtime.provider import ask, unpaid
 from outerloop.trace import quote
 from outerloop.trace.model import Trace
 from outerloop.trial.modelproxy import Payer, nobody_pays
@@ -123,7 +123,7 @@ async def _paid(
         message = await ask(client, request, f"judge {judge.sha256[:12]}", setting="`model` of a judge")
         spent = Usage(message.usage.input_tokens, message.usage.output_tokens)
     except (OutageError, UserError, anthropic.APIStatusError) as error:
-        spent = Usage() if said_no(error) else None
+        spent = Usage() if unpaid(error) else None
         raise TrialNotRunError(f"the judge {judge.model} did not answer: {error}") from error
     finally:
         settle(spent)
