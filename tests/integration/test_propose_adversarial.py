@@ -649,6 +649,22 @@ async def test_what_is_no_file_holds_nobody_up(room: Room, monkeypatch: pytest.M
     assert "socket" not in patch
 
 
+async def test_a_file_with_the_line_ends_of_windows_is_changed_like_any(tmp_path: Path) -> None:
+    before = b"# Policy\r\n\r\nBe kind.\r\nBe brief.\r\n"
+    repository, base = await agent_repository(tmp_path / "git", FILES | {"prompts/policy.md": before})
+    await repository.checkout(base, tmp_path / "tree")
+    workspace = Workspace(tmp_path / "tree", ("**",))
+    workspace.edit_file("prompts/policy.md", "kind.\nBe", "exact.\nAsk.\nBe")
+    patch = await repository.patch_from(base, tmp_path / "tree")
+    made = await repository.apply(base, patch)
+    assert await repository.show(made, "prompts/policy.md") == before.replace(b"kind.", b"exact.\r\nAsk.")
+    assert [line for line in patch.splitlines() if line.startswith(("-", "+"))][2:] == [
+        "-Be kind.",
+        "+Be exact.",
+        "+Ask.",
+    ]
+
+
 async def test_gits_own_directory_is_no_part_of_a_change(room: Room) -> None:
     hook = room.tree / ".git/hooks/post-checkout"
     hook.parent.mkdir(parents=True)

@@ -217,3 +217,34 @@ def test_what_is_the_judges_may_be_read_and_not_changed(tmp_path: Path, path: st
     assert tree.read_file(path) == "kind\n"
     with pytest.raises(RefusedError, match="may not be changed"):
         tree.edit_file(path, "kind", "mean")
+
+
+WINDOWS = "# Policy\r\n\r\nBe kind.\r\nBe brief.\r\n"
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "after"),
+    [
+        (
+            "Be kind.\nBe brief.",
+            "Be exact.\nBe brief.\nAsk.",
+            "# Policy\r\n\r\nBe exact.\r\nBe brief.\r\nAsk.\r\n",
+        ),
+        ("Be kind.", "Be kind.\nAsk.", WINDOWS.replace("kind.", "kind.\r\nAsk.")),
+        ("kind.\r\nBe", "kind.\r\nAsk.\r\nBe", WINDOWS.replace("kind.", "kind.\r\nAsk.")),
+    ],
+)
+def test_a_file_with_the_line_ends_of_windows_keeps_them_and_can_be_edited_like_any(
+    tree: Workspace, old: str, new: str, after: str
+) -> None:
+    path = tree.root / "prompts/policy.md"
+    path.write_bytes(WINDOWS.encode())
+    assert tree.edit_file("prompts/policy.md", old, new).startswith("edited prompts/policy.md: line ")
+    assert path.read_bytes().decode() == after
+
+
+def test_line_ends_that_are_mixed_are_edited_as_they_are(tree: Workspace) -> None:
+    path = tree.root / "prompts/policy.md"
+    path.write_bytes(b"Be kind.\r\nBe brief.\nAsk.\n")
+    tree.edit_file("prompts/policy.md", "brief.\nAsk.", "brief.\nAsk twice.")
+    assert path.read_bytes() == b"Be kind.\r\nBe brief.\nAsk twice.\n"

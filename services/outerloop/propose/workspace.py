@@ -99,13 +99,14 @@ class Workspace:
         return "\n".join(shown)
 
     def edit_file(self, path: str, old: str, new: str) -> str:
-        """Replace the one occurrence of `old` by `new`."""
+        """Replace the one occurrence of `old` by `new`, both with the file's own ends of lines."""
         paths.check(path)
         if not self._may_change(path):
             raise RefusedError(f"{path!r} may not be changed; what may: {', '.join(self._mutable)}")
         text = self._text(path)
         if old == new:
             raise RefusedError("old and new are the same")
+        old, new = _ending_as(text, old), _ending_as(text, new)
         count = text.count(old) if old else 0
         if count != 1:
             raise RefusedError(_mismatch(path, count))
@@ -146,6 +147,12 @@ class Workspace:
         if "\0" in text:
             raise RefusedError(f"{path!r} is not text")
         return text
+
+
+def _ending_as(text: str, part: str) -> str:
+    """A part with the ends of lines that a text has throughout: what models write has those of Unix."""
+    windows = 0 < text.count("\n") == text.count("\r\n")
+    return part.replace("\r\n", "\n").replace("\n", "\r\n") if windows else part
 
 
 def _mismatch(path: str, count: int) -> str:
