@@ -67,6 +67,7 @@ async def prepared(desk: Desk, folder: Path, expected: str, more: str = "") -> t
         f"mutable: [prompts/**, tools/*.yaml, settings.yaml]\n{more}".encode(),
         "prompts/policy.md": b"Rule 7: be kind.\n",
         "tools/refund.yaml": b"description: refunds\n",
+        "prompts/large.yaml": b"effort: low\n" + b"# so much\n" * 30_000,
         "settings.yaml": SETTINGS,
         "agent.py": AGENT,
     }
@@ -160,10 +161,20 @@ async def test_a_setting_is_found_without_any_model(desk: Desk, tmp_path: Path) 
     assert '"passed": false' in shown
 
 
-async def test_a_knob_that_is_not_there_is_said_and_costs_nothing(desk: Desk, tmp_path: Path) -> None:
-    nowhere = "knobs: [{path: settings.yaml, key: temperature, values: [0, 1]}]\n"
+@pytest.mark.parametrize(
+    ("path", "key", "why"),
+    [
+        ("settings.yaml", "temperature", "settings.yaml has no temperature with a plain value"),
+        ("agent.py", "effort", "agent.py is no text file that `mutable` names"),
+        ("prompts/large.yaml", "effort", "'prompts/large.yaml' is larger than the 262144 bytes"),
+    ],
+)
+async def test_a_knob_that_cannot_be_turned_is_said_and_costs_nothing(
+    desk: Desk, tmp_path: Path, path: str, key: str, why: str
+) -> None:
+    nowhere = f"knobs: [{{path: {path}, key: {key}, values: [0, 1]}}]\n"
     agent, agents, _ = await prepared(desk, tmp_path, "high", nowhere)
     model = Author({PROMPT: [GIVE_UP], TOOL: [GIVE_UP], EXAMPLE: [GIVE_UP]})
     await desk.advance(model, agents, propose_candidates=4, propose_attempts=1)
     failed = (await changes.of_agent(desk.db, agent))[0]
-    assert "knobs: settings.yaml has no temperature with a plain value" in failed.diagnosis
+    assert f"knobs: {why}" in failed.diagnosis

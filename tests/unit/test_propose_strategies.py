@@ -1,5 +1,6 @@
 """Which strategy an attempt takes, what knobs there are to turn, and which candidate is proposed."""
 
+import json
 from typing import Any
 
 import pytest
@@ -75,12 +76,30 @@ def test_a_knob_is_turned_and_nothing_else() -> None:
     assert value_of(changed, MODEL) == "large: or so"
 
 
-@pytest.mark.parametrize("value", ["a\nb", "ü", "yes", "'", '"', "", "x" * 300, True, 0, -1, 0.25, 1e-9])
+@pytest.mark.parametrize(
+    "value",
+    [
+        *("a\nb", "ü", "yes", "'", '"', "", "x" * 300, True, 0, -1, 0.25, 1e-9, 1e20),
+        *(
+            "Grüße 😀",
+            "a\u2028b",
+            "\x85",
+            "\x7f",
+            "\x1b[31m",
+            "\t\b\f",
+            "\ufeff",
+            "\\n",
+            "\u202e",
+            "a: b # c",
+        ),
+    ],
+    ids=ascii,
+)
 def test_a_value_is_read_back_as_it_was_set_from_yaml_and_json(value: Any) -> None:
     assert value_of(turned(TEXT, Turn(MODEL, value)), MODEL) == value
     made = turned('{"model": "small", "n": [1]}', Turn(MODEL, value))
     assert value_of(made, MODEL) == value
-    assert '"n": [1]}' in made
+    assert json.loads(made) == {"model": value, "n": [1]}
 
 
 def test_single_turns_come_before_pairs_and_what_is_so_already_is_not_tried() -> None:
@@ -100,7 +119,34 @@ def test_the_space_is_bounded() -> None:
     assert len(list(settings(many, {"s.yaml": TEXT}))) == MOST_TRIED
 
 
-@pytest.mark.parametrize("text", ["model: [a]", "other: 1", "a: b: c", "model: |\n  x\n", "- 1", ""])
+@pytest.mark.parametrize(
+    ("text", "after"),
+    [
+        ("model:\nother: 1\n", 'model: "big"\nother: 1\n'),
+        ("model:  # none yet\nother: 1\n", 'model: "big"  # none yet\nother: 1\n'),
+        ("{model: , other: 1}", '{model: "big" , other: 1}'),
+        ("model: ~\n", 'model: "big"\n'),
+        ("\ufeffmodel: small\r\nother: 1\r\n", '\ufeffmodel: "big"\r\nother: 1\r\n'),
+    ],
+)
+def test_a_setting_that_is_empty_can_be_set(text: str, after: str) -> None:
+    assert turned(text, Turn(MODEL, "big")) == after
+    assert value_of(after, MODEL) == "big"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        *("model: [a]", "other: 1", "a: b: c", "model: |\n  x\n", "- 1", "", "model: " + "[" * 5_000),
+        # What others refer to, or another program reads in its own way, cannot be written over.
+        *(
+            "model: &m small\nother: *m\n",
+            "other: &m small\nmodel: *m\n",
+            "model: !ENV ${MODEL}\n",
+            "model: =\n",
+        ),
+    ],
+)
 def test_a_knob_that_is_not_there_is_said(text: str) -> None:
     with pytest.raises(KnobError, match=r"s\.yaml"):
         value_of(text, MODEL)

@@ -1,5 +1,6 @@
 """Knobs: settings that an agent declares, and how one is turned in a file that stays as it is else. Pure."""
 
+import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations, product
@@ -8,8 +9,11 @@ from typing import Any
 import yaml
 
 from outerloop.runtime.agentfile import Knob
+from outerloop.runtime.errors import UserError
+from outerloop.runtime.yamltext import composed, loaded
 
 MOST_TRIED = 40
+_BEYOND = 0xFFFF  # JSON has no escape of one character for what comes after it
 
 
 class KnobError(Exception):
@@ -52,30 +56,42 @@ def settings(knobs: Sequence[Knob], texts: Mapping[str, str]) -> Iterator[tuple[
 
 def value_of(text: str, knob: Knob) -> Any:
     """What a knob is set to in the text of its file."""
-    return yaml.safe_load(text[slice(*_span(text, knob))])
+    begin, end = _span(text, knob)
+    try:
+        return loaded(text[begin:end], knob.path)
+    except UserError as error:
+        raise KnobError(f"{knob.path} has no {knob.key} that can be read: {error}") from error
 
 
 def turned(text: str, turn: Turn) -> str:
     """The text with the knob set to the value; everything else stays as it was, comments too."""
     begin, end = _span(text, turn.knob)
-    return text[:begin] + _written(turn.value) + text[end:]
+    space = " " if begin == end else ""  # an empty value begins right at its colon
+    return text[:begin] + space + _written(turn.value) + text[end:]
 
 
 def _span(text: str, knob: Knob) -> tuple[int, int]:
     """Where the value of a knob stands, as offsets."""
     try:
-        node = yaml.compose(text, Loader=yaml.SafeLoader)
-    except yaml.YAMLError as error:
+        node = composed(text, knob.path)
+    except UserError as error:
         raise KnobError(f"{knob.path} is neither YAML nor JSON") from error
     for part in knob.key.split("."):
         pairs = node.value if isinstance(node, yaml.MappingNode) else []
         node = next((value for key, value in pairs if key.value == part), None)
-    if not isinstance(node, yaml.ScalarNode) or node.style in {"|", ">"}:
+    # With an anchor, others refer to it; a tag may be of the agent's own.
+    if (
+        not isinstance(node, yaml.ScalarNode)
+        or node.style in {"|", ">"}
+        or text[node.start_mark.index :].startswith(("&", "!"))
+    ):
         raise KnobError(f"{knob.path} has no {knob.key} with a plain value")
     return node.start_mark.index, node.end_mark.index
 
 
 def _written(value: Any) -> str:
     """A scalar as YAML and JSON both read it."""
-    text = yaml.safe_dump(value, default_style='"' if isinstance(value, str) else None, width=10_000)
-    return text.removesuffix("...\n").strip()
+    if isinstance(value, str):
+        said = json.dumps(value, ensure_ascii=False)
+        return "".join(c if c.isprintable() or ord(c) > _BEYOND else f"\\u{ord(c):04x}" for c in said)
+    return yaml.safe_dump(value).removesuffix("...\n").strip()

@@ -37,8 +37,11 @@ class Search:
         texts = self._texts()
         try:
             settings = list(knobs.settings(self.space, texts))
-        except (KnobError, KeyError) as error:
-            return self._none(f"outerloop.yaml: knobs: {str(error).strip(chr(39))}", Ended.MODEL)
+        except KnobError as error:
+            return self._none(f"outerloop.yaml: knobs: {error}", Ended.MODEL)
+        except KeyError as error:
+            why = f"{error.args[0]} is no text file that `mutable` names"
+            return self._none(f"outerloop.yaml: knobs: {why}", Ended.MODEL)
         try:
             for setting in settings:
                 self._turn(setting, texts)
@@ -47,6 +50,8 @@ class Search:
                 self._turn((), texts)
         except StoppedError as stopped:
             return self._none(stopped.why, stopped.ended)
+        except RefusedError as error:  # too large a file, for one
+            return self._none(f"outerloop.yaml: knobs: {error}", Ended.MODEL)
         return self._none(f"none of {len(settings)} settings passes", Ended.STEPS)
 
     async def _passes(self, setting: str) -> bool:
