@@ -307,6 +307,39 @@ async def test_a_session_that_ended_has_ended_also_when_it_was_killed_before_tha
     assert again.requests == []
 
 
+def done(number: int, name: str, result: str, **given: Any) -> Step:
+    """A step that an earlier release has made."""
+    call = {"type": "tool_use", "id": f"toolu_{number}", "name": name, "input": given}
+    reply = {"type": "tool_result", "tool_use_id": call["id"], "content": result, "is_error": False}
+    return Step(number=number, epoch=1, content=[call], stop_reason="tool_use", reply=[reply], usd=0.01)
+
+
+async def test_a_session_of_a_release_with_other_tools_goes_on(tmp_path: Path) -> None:
+    bench = Bench(tmp_path / "tree", [use("finish", **FINISH)])
+    past = [
+        done(1, "grep", "prompts/policy.md:3", regex="k.nd"),
+        done(2, "read_file", "Be kind.", path="prompts/policy.md", tail=3),
+        done(3, "edit_file", "edited", **EDIT),
+    ]
+    async with serving(bench.reply) as api, bench.session(api) as session:
+        ended = await session.run("# Task", Past(past, 0.03))
+    assert isinstance(ended, Proposed)
+    assert bench.workspace.changed == ("prompts/policy.md",)
+
+
+@pytest.mark.parametrize("given", [EDIT | {"old": "Be mean."}, EDIT | {"count": 2}])
+async def test_a_session_whose_edits_do_not_fit_any_more_has_ended(
+    tmp_path: Path, given: dict[str, Any]
+) -> None:
+    bench = Bench(tmp_path / "tree", [use("finish", **FINISH)])
+    past = [done(1, "edit_file", "edited", **given), done(2, "finish", "accepted", **FINISH)]
+    async with serving(bench.reply) as api, bench.session(api) as session:
+        ended = await session.run("# Task", Past(past, 0.02))
+    assert isinstance(ended, GaveUp)
+    assert (ended.ended, ended.usd, bench.requests) == (Ended.LOST, 0.02, [])
+    assert ended.reason.startswith("step 1 of it cannot be made again: ")
+
+
 async def test_what_its_tools_came_to_is_kept_when_nobody_knows_whether_it_may_go_on(tmp_path: Path) -> None:
     bench = Bench(tmp_path / "tree", [use("run_tests")])
 

@@ -63,6 +63,7 @@ class Ended(StrEnum):
     STEPS = "steps"
     BUDGET = "budget"
     PROVIDER = "provider"  # the provider would not go on: a refusal, a full context window
+    LOST = "lost"  # an edit that it built on does not fit any more: a later release has other tools
     SUSPENDED = "suspended"  # not ended at all: it goes on from its last step, later or elsewhere
 
 

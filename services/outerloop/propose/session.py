@@ -15,7 +15,7 @@ from typing import Any
 import anthropic
 from anthropic.types import Message
 
-from outerloop.propose.calls import EditFile, Finish, GiveUp
+from outerloop.propose.calls import TOOLS, EditFile, Finish, GiveUp
 from outerloop.propose.conversation import Conversation
 from outerloop.propose.meter import Meter
 from outerloop.propose.paths import RefusedError
@@ -38,6 +38,8 @@ _ACCEPTED = "accepted"
 # Characters of the results of one turn: calls are answered side by side, and together could fill a context.
 _MOST_AT_ONCE = 8 * MAX_RESULT_CHARS
 _FULL = "the results of this turn are long enough: read those first, and make this call again in the next one"
+# Calls that make a difference to who goes on with a session.
+_KEPT = (EditFile, Finish, GiveUp)
 
 OnSteps = Callable[[Sequence[Step]], Awaitable[None]]
 _Ending = Finish | GiveUp | tuple[Ended, str]
@@ -152,6 +154,8 @@ class _Run:
                 return [whole], ending
             ending = await self._again(step)
             self._take(step)
+            if ending:
+                break
         return [], ending
 
     async def answered(self, step: Step, stop_reason: str) -> tuple[Step, _Ending | None]:
@@ -178,17 +182,22 @@ class _Run:
         self._nudged = self._nudged or any(block["type"] == "text" for block in step.reply or [])
 
     async def _again(self, step: Step) -> _Ending | None:
-        """Make the edits of a step that is done once more, on the tree of this process."""
+        """Make the edits of a step that is done once more, on the tree of this process.
+
+        What the other tools are called and take, a release may have changed meanwhile.
+        """
         done = {b["tool_use_id"]: b for b in step.reply or [] if b["type"] == "tool_result"}
         for call in _calls(step.content or []):
             result = done.get(call["id"])
-            if result is None or result["is_error"]:
+            if result is None or result["is_error"] or TOOLS.get(call["name"]) not in _KEPT:
                 continue
-            parsed = self._session.toolbox.parsed(call["name"], call["input"])
-            if isinstance(parsed, Finish | GiveUp) and result["content"] == _ACCEPTED:
-                return parsed
-            if isinstance(parsed, EditFile):
+            try:
+                parsed = self._session.toolbox.parsed(call["name"], call["input"])
+                if isinstance(parsed, Finish | GiveUp):
+                    return parsed
                 await self._session.toolbox.answer(call["name"], call["input"])
+            except RefusedError as error:
+                return Ended.LOST, f"step {step.number} of it cannot be made again: {error}"
         return None
 
     async def _reply(self, content: Blocks, stop_reason: str) -> tuple[Blocks, _Ending | None]:
