@@ -30,7 +30,7 @@ from outerloop.evals.expect.tools import ToolCalled
 from outerloop.evals.model import Cassette, Eval, Provenance, RecordedCall
 from outerloop.propose.calls import Finish
 from outerloop.propose.paths import RefusedError
-from outerloop.propose.screening import Screening
+from outerloop.propose.screening import Screening, gist
 from outerloop.propose.tools import Toolbox
 from outerloop.propose.workspace import MAX_RESULT_CHARS, Workspace
 from outerloop.runtime.agentfile import AgentFile, Changes, Environment
@@ -499,6 +499,42 @@ async def test_a_large_recorded_world_holds_nobody_up(room: Room) -> None:
 async def test_a_general_rule_is_none(room: Room, line: str) -> None:
     policy(room, line)
     assert await room.objections() == ""
+
+
+TRIED = [
+    # In a text, neither spaces nor punctuation, case or another place make another change.
+    ("prompts/policy.md", "Be kind. Always!", "Be kind; ALWAYS.", True),
+    ("prompts/policy.md", "Be kind. Always!", "Be kind. Never!", False),
+    ("prompts/policy.md", "----", "****", False),
+    # In code, any of them may be the repair.
+    ("helper.py", "LATE = days > 30", "LATE = days >= 30", False),
+    ("helper.py", "OFFSET = 1", "OFFSET = -1", False),
+    ("helper.py", "LATE = days > 30", "LATE = days > 30  ", True),
+]
+
+
+@pytest.mark.parametrize(("path", "first", "second", "same"), TRIED)
+async def test_a_change_that_was_rejected_is_not_proposed_again(
+    room: Room, path: str, first: str, second: str, *, same: bool
+) -> None:
+    policy(room, first, path)
+    patch = await room.screening.repository.patch_from(room.screening.base, room.tree)
+    room.screening = replace(room.screening, earlier=[(3, patch)])
+    assert "the change of attempt 3 again" in await room.objections()
+    (room.tree / path).write_bytes(FILES[path])
+    policy(room, second, path)
+    assert ("the change of attempt 3 again" in await room.objections()) is same
+
+
+async def test_lines_that_look_like_a_patchs_head_are_a_change_like_any(tmp_path: Path) -> None:
+    sql = b"-- old rule\n-- other rule\nSELECT 1\n"
+    repository, base = await agent_repository(tmp_path / "git", FILES | {"prompts/q.sql": sql})
+    patches = []
+    for number, line in enumerate((b"-- old rule\n", b"-- other rule\n")):
+        await repository.checkout(base, tmp_path / f"{number}")
+        (tmp_path / f"{number}/prompts/q.sql").write_bytes(sql.replace(line, b""))
+        patches.append(await repository.patch_from(base, tmp_path / f"{number}"))
+    assert gist(patches[0]) != gist(patches[1])
 
 
 def link(tree: Path) -> None:

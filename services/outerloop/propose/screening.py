@@ -6,7 +6,7 @@ of the tree. The rules are the base commit's.
 
 import asyncio
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,6 +14,7 @@ from outerloop.evals.model import Cassette, Eval
 from outerloop.propose import paths
 from outerloop.propose.hardcoding import quoted_values
 from outerloop.propose.paths import RefusedError
+from outerloop.propose.strategies import is_code
 from outerloop.propose.workspace import MAX_FILE_BYTES
 from outerloop.runtime.agentfile import AgentFile
 from outerloop.runtime.contents import Edited, imports_of, objections
@@ -91,16 +92,28 @@ class Screening:
 
 
 def gist(patch: str) -> frozenset[tuple[str, str]]:
-    """What a patch comes to, whatever its spaces, punctuation, case and places: (path, line) pairs."""
+    """What a patch comes to, by path: of texts the lines, whatever their spaces, punctuation, case, places.
+
+    In code each of these may be the repair: of it the hunks, as they are.
+    """
     found: set[tuple[str, str]] = set()
-    path = ""
-    for line in patch.splitlines():
-        if line.startswith(("--- ", "+++ ")):
-            path = line[4:].removeprefix("b/") if line.startswith("+++ ") else path
-        elif line.startswith(("+", "-")):
-            words = " ".join(re.findall(r"\w+", line.casefold()))
-            found |= {(path, line[0] + words)} if words else set()
-    return frozenset(found)
+    for path, hunk in _hunks(patch):
+        if is_code(path):
+            found.add((path, "\n".join(map(str.rstrip, hunk))))
+            continue
+        for line in hunk:
+            words = " ".join(re.findall(r"\w+", line[1:].casefold()))
+            found |= {(path, line[0] + words)} if words and line[0] in "+-" else set()
+    return frozenset(found) or frozenset({("", patch)})  # nothing but punctuation
+
+
+def _hunks(patch: str) -> Iterator[tuple[str, list[str]]]:
+    """The path and the lines of each hunk of a git patch."""
+    for file in re.split(r"^diff --git ", patch, flags=re.MULTILINE):
+        head, *hunks = re.split(r"^@@ .*\n", file, flags=re.MULTILINE)
+        path = "".join(re.findall(r"^\+\+\+ (?:b/)?(.*)", head, re.MULTILINE)[:1])
+        for hunk in hunks:
+            yield path, [line for line in hunk.split("\n") if line]
 
 
 def _texts(root: Path) -> dict[str, str]:

@@ -24,12 +24,17 @@ class Strategy(StrEnum):
     KNOBS = "knobs"  # a setting of a declared space, found by trying: no model is asked
 
 
+def is_code(path: str) -> bool:
+    """Whether a file holds a program."""
+    return PurePosixPath(path).suffix.lower() in _CODE
+
+
 def kind_of(path: str) -> Strategy:
     """What a change of this file is."""
     place = PurePosixPath(path)
     if any("tool" in part.lower() for part in place.parts):
         return Strategy.TOOL
-    return Strategy.CODE if place.suffix.lower() in _CODE else Strategy.PROMPT
+    return Strategy.CODE if is_code(path) else Strategy.PROMPT
 
 
 def of_patch(patch: str) -> Strategy:
@@ -41,7 +46,7 @@ def of_patch(patch: str) -> Strategy:
 def possible(files: Collection[str], *, knobs: bool) -> tuple[Strategy, ...]:
     """The strategies that are open where these files may be changed, and whether a space is declared."""
     kinds = {kind_of(path) for path in files}
-    kinds |= {Strategy.CODE for path in files if PurePosixPath(path).suffix.lower() in _CODE}
+    kinds |= {Strategy.CODE for path in files if is_code(path)}
     kinds |= {Strategy.EXAMPLE} if Strategy.PROMPT in kinds else set()
     kinds |= {Strategy.KNOBS} if knobs else set()
     return tuple(each for each in Strategy if each in kinds)
