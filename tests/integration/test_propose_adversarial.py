@@ -34,6 +34,7 @@ from outerloop.propose.screening import Screening, gist
 from outerloop.propose.tools import Toolbox
 from outerloop.propose.workspace import MAX_RESULT_CHARS, Workspace
 from outerloop.runtime.agentfile import AgentFile, Changes, Environment
+from outerloop.runtime.git import Author
 from outerloop.trial.checks import run_checks
 from outerloop.trial.isolation import Bubblewrap
 from outerloop.trial.sandbox import Sandbox
@@ -499,6 +500,42 @@ async def test_a_large_recorded_world_holds_nobody_up(room: Room) -> None:
 async def test_a_general_rule_is_none(room: Room, line: str) -> None:
     policy(room, line)
     assert await room.objections() == ""
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "An order that is out for delivery counts as sent.",
+        "Say the order status first: Order Status, then the rest.",
+        'return text.encode("utf-8"), hashlib.sha256(text), base64.b64encode(text)',
+        "Write dates by ISO-8601.",
+    ],
+)
+async def test_what_the_agents_own_words_and_standards_are_called_is_nobodys_name(
+    room: Room, line: str
+) -> None:
+    own = "\nTell what an order is: its status, out of stock, ready for pick up or for delivery. Be frank.\n"
+    policy(room, own, "prompts/policy.md")
+    policy(room, own, "../base/prompts/policy.md")
+    room.screening = replace(
+        room.screening, base=await _committed(room, FILES["prompts/policy.md"] + own.encode() + b"\n")
+    )
+    result = '{"Order Status": "Out For Delivery", "of": "2026-05-03", "as": '
+    result += '"ISO-8601 text/html; charset=utf-8; sha256, base64", "by": "Frank Sand"}'
+    call = RecordedCall(tool="get_order", arguments={}, result=result)
+    room.screening = replace(room.screening, cassette=Cassette(calls=(call,)))
+    policy(room, line)
+    assert await room.objections() == ""
+    policy(room, "Frank Sand pays later.")
+    assert "quotes the eval's own values ('Frank Sand')" in await room.objections()
+
+
+async def _committed(room: Room, text: bytes) -> str:
+    """A base with this policy."""
+    repository = room.screening.repository
+    tree = await repository.tree_with(room.screening.base, {"prompts/policy.md": text})
+    when = datetime(2026, 1, 1, tzinfo=UTC)
+    return await repository.commit(tree, [room.screening.base], "b", when=when, author=Author("a", "a@b.c"))
 
 
 TRIED = [

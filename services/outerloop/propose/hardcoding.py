@@ -2,8 +2,8 @@
 
 Looked for are what is in the eval's request, expectations and recorded calls, and nowhere in the agent: ids,
 dates, amounts, addresses, names, and runs of the request's own words; as they are, and as a change might
-hide them (see runtime.readings). What a tool said of a call that it refused is not the eval's: it may show
-the form of an id by an example.
+hide them (see runtime.readings). What is written like a name and made of the agent's own words is none. What
+a tool said of a call that it refused is not the eval's: it may show the form of an id by an example.
 """
 
 import re
@@ -17,6 +17,10 @@ _TOKEN = re.compile(r"[^\W_][\w.@+/#-]*[^\W_]")
 _NAMES = re.compile(r"\b[A-Z][a-z]{2,}(?: [A-Z][a-z]{2,})+\b")
 _NUMBER = re.compile(r"\d{4,}")
 _ROUND = re.compile(r"\d+\.0+")  # 100.00 is not 10000
+# What programs and people name so wherever they are.
+_STANDARD = re.compile(
+    r"(?i)utf-?(?:8|16|32)|iso-?8601|iso-?8859(?:-\d+)?|sha-?(?:1|256|384|512)|base64|ipv[46]|oauth2|http/\d(?:\.\d)?"
+)
 _YEAR = re.compile(r"(?:19|20)\d\d")
 _LEAST = 4
 _LEAST_HIDDEN = 5  # shorter ones stand in whatever is turned round or decoded, by chance
@@ -31,16 +35,23 @@ def quoted_values(added: Sequence[str], eval_: Eval, cassette: Cassette, base: C
     """The eval's own values in the lines that a change adds; `base` are the texts of the agent's files."""
     text = "\n".join(added)
     allowed = "\n".join([*base, *(call.result for call in cassette.calls if call.failed)]).casefold()
-    own = sorted({v for v in _own(eval_, cassette) if v.casefold() not in allowed})
+    known = _words(allowed)
+    said, vocabulary = set(_own(eval_, cassette)), frozenset(known.split())
+    own = sorted(v for v in said if v.casefold() not in allowed and not _is_phrase(v, vocabulary))
     read = [reading.casefold() for reading in faithful(text)]
     spelled = set().union(*map(_spellings, read)) - _spellings(allowed)
     found = [v for v in _begun(own, "\n".join(read)) if any(_stands_in(v.casefold(), each) for each in read)]
     found += [v for v in own if v not in found and _bare(v) in spelled]
     found += [v for v in _concealed(own, text) if v not in found]
-    words, known = " ".join(map(_words, read)), _words(allowed)
+    words = " ".join(map(_words, read))
     runs = (run for run in _runs(eval_.input) if run in words and run not in known)
     found += [run for run in runs if not run.isascii() or f" {run} " in f" {words} "][:1]
     return found[:_SHOWN]
+
+
+def _is_phrase(value: str, vocabulary: Collection[str]) -> bool:
+    """Whether what is written like a name is made of the agent's own words: Out For Delivery is nobody's."""
+    return _NAMES.fullmatch(value) is not None and all(word in vocabulary for word in _words(value).split())
 
 
 def _concealed(own: Sequence[str], text: str) -> list[str]:
@@ -61,7 +72,7 @@ def _own(eval_: Eval, cassette: Cassette) -> Iterator[str]:
             said.append(call.result)
     for text in said:
         tokens = (token for token in _TOKEN.findall(text) if len(token) >= _LEAST)
-        for token in tokens:
+        for token in (token for token in tokens if not _STANDARD.fullmatch(token)):
             if "@" in token or any(map(str.isdigit, token)):
                 yield token
                 yield from (number for number in _NUMBER.findall(token) if not _YEAR.fullmatch(number))
