@@ -668,6 +668,41 @@ async def test_a_pause_stops_a_session_at_once_and_nothing_is_lost(desk: Desk, t
     assert change.state is State.PROPOSED
 
 
+@pytest.mark.parametrize("by", ["retired", "muted"])
+async def test_what_nobody_wants_any_more_stops_at_once(desk: Desk, tmp_path: Path, by: str) -> None:
+    agent = agent_name()
+    record = replace(await desk.accept(agent), mode_id=f"{agent}-mode")
+    await evals.insert(desk.db, record)
+    turns = [LOOK, CHANGE, LOOK, DONE]
+    model = Model(turns)
+    agents = await remote(tmp_path, agent)
+    async with serving(model) as api, desk.proposer(api, agents) as proposer:
+        asked = proposer._hindrance
+
+        async def decided(agent: str) -> str:
+            if model.calls == 2:  # between two calls of a session
+                if by == "retired":
+                    await evals.insert(desk.db, replace(record, state=evals.State.RETIRED))
+                else:
+                    await mode(modes.State.MUTED)
+            return await asked(agent)
+
+        async def mode(state: modes.State) -> None:
+            await modes.enter(desk.db, record.mode_id, state, state.value, at=datetime.now(UTC))
+
+        proposer._hindrance = decided  # type: ignore[method-assign]
+        await proposer.advance(agent, None, None)
+        assert model.calls == 2
+        proposer._hindrance = asked  # type: ignore[method-assign]
+        await proposer.advance(agent, None, None)
+        assert (model.calls, await desk.changes(agent)) == (2, [])
+        if by == "muted":  # nothing was lost
+            await mode(modes.State.UNMUTED)
+            await proposer.advance(agent, None, None)
+    assert len(await desk.proposed(agent)) == (by == "muted")
+    assert model.calls == (len(turns) if by == "muted" else 2)
+
+
 async def test_what_was_rejected_is_told_to_the_next_attempt_and_at_other_modes(
     desk: Desk, tmp_path: Path
 ) -> None:

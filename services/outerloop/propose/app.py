@@ -159,7 +159,7 @@ class Proposer:
                 decisions=verdicts,
                 used=max(now, default=None),
                 since=again[record.eval_id].at if record.eval_id in again else _EVER,
-                hindrance=lambda: self._hindrance(agent),
+                hindrance=lambda: self._hindrance_of(record),
             )
             return await self._propose(task, cause)
         return False
@@ -176,6 +176,8 @@ class Proposer:
             return False
         if made is not None:
             await self._tracing.sessions_of(record.agent, change_id)
+        if await self._moot(record):
+            return True
         if made is None:  # it may not go on now: look() takes it up
             return False
         if isinstance(made, NoChange) and made.final:
@@ -199,6 +201,17 @@ class Proposer:
         if not self._holds(agent):
             return "the agent is another replica's now"
         return await self._pauses.why(agent)
+
+    async def _hindrance_of(self, record: EvalRecord) -> str:
+        """The same for an attempt at an eval, which a person may retire, or mute the mode of, meanwhile."""
+        return await self._hindrance(record.agent) or await self._moot(record)
+
+    async def _moot(self, record: EvalRecord) -> str:
+        """Why nobody wants a change for an eval any more, "" if somebody does."""
+        known = await evals.get(self._db, record.eval_id)
+        if known is None or not known.gates:
+            return "its eval binds no longer"
+        return "its mode is muted" if await modes.muted(self._db, [record.mode_id]) else ""
 
     async def _written(self, agent: str, change_id: str) -> ChangeRecord | None:
         """The change, if another replica wrote it while this one worked on it: the agent changed hands."""
