@@ -341,6 +341,36 @@ async def test_what_a_good_repair_says_is_neither_secret_nor_permission_nor_depe
     assert await room.objections() == ""
 
 
+async def commit(room: Room, files: dict[str, bytes]) -> None:
+    """Another base, with these files."""
+    repository, base = room.screening.repository, room.screening.base
+    tree = await repository.tree_with(base, files)
+    when = datetime(2026, 1, 1, tzinfo=UTC)
+    base = await repository.commit(tree, [base], "b", when=when, author=Author("a", "a@b.example"))
+    room.screening = replace(room.screening, base=base)
+
+
+@pytest.mark.parametrize(
+    ("path", "before", "after", "depends"),
+    [
+        ("prompts/constraints.txt", "Never promise a date.\n- Be kind.\n", "Never promise a price.\n", False),
+        ("prompts/constraints.txt", "Prices: say none\n", "Prices: say one\n", False),
+        ("prompts/constraints.txt", "Never promise a date.\n", "evil==1.0\n", True),
+        ("prompts/constraints.txt", "flask>=2 ; python_version > '3'\n--pre\n", "Be kind.\n", True),
+        ("prompts/compose.yaml", "system: You write replies.\n", "system: You write short ones.\n", False),
+        ("prompts/compose.yaml", "system: You write replies.\n", "{services: {x: {image: evil}}}\n", True),
+        ("tools/environment.yaml", "description: of a desk\n", "description: of an office\n", False),
+        ("tools/environment.yaml", "description: of a desk\n", "name: x\ndependencies: [evil]\n", True),
+    ],
+)
+async def test_what_only_has_the_name_of_a_manifest_is_none(
+    room: Room, path: str, before: str, after: str, *, depends: bool
+) -> None:
+    await commit(room, {path: before.encode()})
+    (room.tree / path).write_text(after)
+    assert ("changes.dependencies" in await room.objections()) is depends
+
+
 async def test_what_the_agent_imports_already_is_no_new_dependency(room: Room) -> None:
     policy(room, "import requests\nimport helper\nimport tomllib", "agent.py")
     assert await room.objections() == ""
@@ -517,9 +547,7 @@ async def test_what_the_agents_own_words_and_standards_are_called_is_nobodys_nam
     own = "\nTell what an order is: its status, out of stock, ready for pick up or for delivery. Be frank.\n"
     policy(room, own, "prompts/policy.md")
     policy(room, own, "../base/prompts/policy.md")
-    room.screening = replace(
-        room.screening, base=await _committed(room, FILES["prompts/policy.md"] + own.encode() + b"\n")
-    )
+    await commit(room, {"prompts/policy.md": FILES["prompts/policy.md"] + own.encode() + b"\n"})
     result = '{"Order Status": "Out For Delivery", "of": "2026-05-03", "as": '
     result += '"ISO-8601 text/html; charset=utf-8; sha256, base64", "by": "Frank Sand"}'
     call = RecordedCall(tool="get_order", arguments={}, result=result)
@@ -528,14 +556,6 @@ async def test_what_the_agents_own_words_and_standards_are_called_is_nobodys_nam
     assert await room.objections() == ""
     policy(room, "Frank Sand pays later.")
     assert "quotes the eval's own values ('Frank Sand')" in await room.objections()
-
-
-async def _committed(room: Room, text: bytes) -> str:
-    """A base with this policy."""
-    repository = room.screening.repository
-    tree = await repository.tree_with(room.screening.base, {"prompts/policy.md": text})
-    when = datetime(2026, 1, 1, tzinfo=UTC)
-    return await repository.commit(tree, [room.screening.base], "b", when=when, author=Author("a", "a@b.c"))
 
 
 TRIED = [

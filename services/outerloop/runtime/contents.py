@@ -17,8 +17,9 @@ from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import Any
 
-from outerloop.runtime.agentfile import AgentFile, folded
+from outerloop.runtime.agentfile import AgentFile
 from outerloop.runtime.errors import UserError
+from outerloop.runtime.manifests import is_manifest
 from outerloop.runtime.readings import faithful, hidden
 from outerloop.runtime.secrets.credentials import is_secret, kinds
 from outerloop.runtime.yamltext import loaded
@@ -33,14 +34,6 @@ _ASSIGNED = re.compile(
 )
 # Bits a character: below it stand words and placeholders, above it what a machine has drawn.
 _ENTROPY = 3.6
-_MANIFESTS = re.compile(
-    r"(?:^|/)(?:.*\.lockb?|[\w.-]*(?:requirements|constraints)[\w.-]*\.(?:txt|in|pip)|requirements/.+\.(?:txt|in)|"
-    r"pyproject\.toml|setup\.(?:py|cfg)|pipfile|tox\.ini|pip\.conf|(?:pdm|pixi|poetry|uv)\.toml|"
-    r"(?:conda|environment)(?:[.-][\w.-]*)?\.ya?ml|"
-    r"package(?:-lock)?\.json5?|npm-shrinkwrap\.json|pnpm-(?:lock|workspace)\.yaml|deno\.jsonc?|\.npmrc|\.yarnrc.*|"
-    r"go\.(?:mod|sum|work)|cargo\.toml|gemfile|.*\.gemspec|composer\.json|pom\.xml|build\.gradle.*|.*\.csproj|mix\.exs|"
-    r"(?:docker|container)file.*|.*\.dockerfile|(?:docker-compose[\w.-]*|compose(?:[.-][\w.-]+)?)\.ya?ml)$"
-)
 _CODE = (".py", ".sh", ".js", ".ts")
 _INSTALLS = re.compile(
     r"""\b(?:pip3?|uv|npm|yarn|pnpm|poetry|conda|gem|cargo|apt-get)["'\s,]+(?:install|add)\b"""
@@ -165,8 +158,8 @@ def _entropy(text: str) -> float:
 
 
 def _dependencies(file: Edited, modules: Collection[str], lock: str | None) -> Iterator[str]:
-    plain = "/".join(folded(part) for part in file.path.split("/"))
-    if _MANIFESTS.search(plain) or (lock and PurePosixPath(file.path) == PurePosixPath(lock)):
+    named = lock and PurePosixPath(file.path) == PurePosixPath(lock)
+    if named or is_manifest(file.path, file.before, file.after):
         yield "says what the agent depends on; outerloop.yaml does not allow that (changes.dependencies)"
     if file.path.endswith(_CODE) and any(_INSTALLS.search(line) for line in file.added):
         yield "installs something; outerloop.yaml does not allow that (changes.dependencies)"
