@@ -7,6 +7,7 @@ import pytest
 from outerloop.propose.budget import share
 from outerloop.propose.purse import Purse
 from outerloop.propose.trying import ByPrice
+from outerloop.runtime.errors import OutageError
 from outerloop.runtime.prices import Usage as Tokens
 from outerloop.runtime.prices import known_prices
 from outerloop.trial.usage import Usage
@@ -45,6 +46,17 @@ async def test_each_call_is_told_before_it_is_made_as_the_dearest_that_it_can_be
     purse.end(0.5, 0.25)
     await purse.begin(1.0)
     assert told == [1.0, 1.5, 1.5]
+
+
+async def test_a_call_that_cannot_be_told_is_not_made_and_takes_nothing() -> None:
+    async def away(_: float) -> None:
+        raise OutageError("ClickHouse is away")
+
+    purse = Purse(1.0, away)
+    for _ in range(3):  # the agent asks again
+        with pytest.raises(OutageError):
+            await purse.begin(0.6)
+    assert (purse.usd, purse.empty) == (0.0, False)
 
 
 @pytest.mark.parametrize(

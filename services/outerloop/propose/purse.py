@@ -33,7 +33,11 @@ class Purse:
             self.empty = True
             return False
         self._open += most
-        await self._tell(self.usd + self._open)
+        try:
+            await self._tell(self.usd + self._open)
+        except BaseException:  # it is not made: an outage that lasts must not look like an empty purse
+            self._open -= most
+            raise
         return True
 
     def end(self, most: float, usd: float) -> None:
