@@ -19,6 +19,7 @@ from outerloop.runtime.git import (
     RefUpdate,
     Repository,
     init_bare,
+    worktree,
 )
 from outerloop.runtime.git.model import full_ref, is_inside
 from outerloop.runtime.git.process import run
@@ -442,3 +443,30 @@ def _sleeping():
             if line == b"sleep\x004217\0":
                 found.append(folder.name)
     return found
+
+
+async def test_how_large_a_commit_is_already_stands_in_no_changes_way(tmp_path, monkeypatch):
+    monkeypatch.setattr(worktree, "MAX_FILE", 1_000)
+    monkeypatch.setattr(worktree, "MAX_FILES", 3)
+    large = bytes(range(256)) * 9
+    files = AGENT | {"data/index.bin": large} | {f"data/{n}.txt": b"x" for n in range(9)}
+    repository, head = await agent_repository(tmp_path, files)
+    work = tmp_path / "work"
+    await repository.checkout(head, work)
+    (work / "prompts/policy.md").write_text("Be brief.\n")
+    patch = await repository.patch_from(head, work)
+    assert "+Be brief." in patch
+    assert "data/" not in patch
+    for content in (large[:-1] + b"!", large + b"!", large[:-1], large * 2):
+        (work / "data/index.bin").write_bytes(content)
+        with pytest.raises(UserError, match=r"'data/index.bin' has more than the 1000 bytes"):
+            await repository.patch_from(head, work)
+    (work / "data/index.bin").write_bytes(large)
+    (work / "data/index.bin").chmod(0o755)
+    with pytest.raises(UserError, match=r"'data/index.bin' has more than"):
+        await repository.patch_from(head, work)
+    (work / "data/index.bin").chmod(0o644)
+    for number in range(4):
+        (work / f"new{number}.md").write_text("x\n")
+    with pytest.raises(UserError, match="more than 3 new files"):
+        await repository.patch_from(head, work)

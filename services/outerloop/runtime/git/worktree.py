@@ -5,9 +5,10 @@ import hashlib
 import os
 import stat
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import groupby
 from pathlib import Path
+from typing import BinaryIO
 
 from outerloop.runtime.errors import UserError
 from outerloop.runtime.git.model import EXECUTABLE, PLAIN, SUBMODULE, SYMLINK, GitError, TreeEntry, is_inside
@@ -18,6 +19,7 @@ MAX_FILE = 16 * 1024 * 1024
 MAX_FILES = 20_000
 MAX_CHANGED = 64 * 1024 * 1024
 _BATCH = 64 * 1024 * 1024
+_CHUNK = 1024 * 1024
 
 # By path: mode and content. None: not there any more, or nothing to say of it.
 Files = dict[str, tuple[str, bytes] | None]
@@ -91,7 +93,7 @@ async def differences(objects: Objects, entries: Sequence[TreeEntry], directory:
     """What in `directory` is not as in `entries`, the files of a commit. A submodule is left as it is.
 
     Raises:
-        UserError: if there are too many files, or a changed one is too large.
+        UserError: if there are too many new files, or a changed one is too large.
     """
     known = {entry.path: entry for entry in entries}
     found = await asyncio.to_thread(_read, directory, known)
@@ -107,21 +109,25 @@ def _read(directory: Path, known: dict[str, TreeEntry]) -> Files:
     """Every file of `directory`; None where it is the same as the known one."""
     found: Files = {}
     size = 0
-    for path, (mode, content) in _walk(directory):
+    for path, (mode, content) in _walk(directory, known):
         entry = known.get(path)
-        same = entry and entry.mode == mode and entry.sha == _blob_id(content)
-        found[path] = None if same else (mode, content)
-        size += 0 if same else len(content)
-        if len(found) > MAX_FILES or size > MAX_CHANGED:
-            raise UserError(f"more than {MAX_FILES} files, or more than {MAX_CHANGED} changed bytes")
+        same = entry and entry.mode == mode and (content is None or entry.sha == _blob_id(content))
+        if content is None and not same:
+            raise _too_large(path)
+        found[path] = None if same or content is None else (mode, content)
+        size += 0 if same or content is None else len(content)
+        # How many a commit has is for whoever made it.
+        if len(found) > len(known) + MAX_FILES or size > MAX_CHANGED:
+            raise UserError(f"more than {MAX_FILES} new files, or more than {MAX_CHANGED} changed bytes")
     return found
 
 
-def _walk(directory: Path) -> Iterator[tuple[str, tuple[str, bytes]]]:
+def _walk(directory: Path, known: Mapping[str, TreeEntry]) -> Iterator[tuple[str, tuple[str, bytes | None]]]:
     """Path, mode and content of what a commit can hold: no devices, sockets, pipes, and no `.git`.
 
-    Everything is opened relative to the folder that was listed, so that a link which appears meanwhile in the
-    place of a folder leads nowhere.
+    The content is None of a file that is larger than what is taken, and still the known one. Everything is
+    opened relative to the folder that was listed, so that a link which appears meanwhile in the place of a
+    folder leads nowhere.
     """
     for folder, folders, names, descriptor in os.fwalk(directory, follow_symlinks=False):
         prefix = Path(folder).relative_to(directory)
@@ -131,21 +137,38 @@ def _walk(directory: Path) -> Iterator[tuple[str, tuple[str, bytes]]]:
             if is_inside(name) and stat.S_ISLNK(mode):
                 yield path, (SYMLINK, os.fsencode(os.readlink(name, dir_fd=descriptor)))
             elif is_inside(name) and stat.S_ISREG(mode):
-                content = _content(name, descriptor, path)
+                content = _content(name, descriptor, path, known.get(path))
                 yield path, (EXECUTABLE if mode & stat.S_IXUSR else PLAIN, content)
         folders[:] = sorted(name for name in folders if is_inside(name))
 
 
-def _content(name: str, folder: int, path: str) -> bytes:
+def _content(name: str, folder: int, path: str, known: TreeEntry | None) -> bytes | None:
     flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
     try:
         with os.fdopen(os.open(name, flags, dir_fd=folder), "rb") as file:
             content = file.read(MAX_FILE + 1)
+            if len(content) <= MAX_FILE:
+                return content
+            if known and _is_still(known, content, file):
+                return None
     except OSError as error:
         raise UserError(f"{path!r} cannot be read: {error.strerror}") from error
-    if len(content) > MAX_FILE:
-        raise UserError(f"{path!r} has more than the {MAX_FILE} bytes that are taken")
-    return content
+    raise _too_large(path)
+
+
+def _is_still(known: TreeEntry, begins: bytes, rest: BinaryIO) -> bool:
+    """Whether a file has the content of a known one, of which no more is read than that has."""
+    digest = hashlib.sha1(b"blob %d\0" % known.size, usedforsecurity=False)
+    digest.update(begins)
+    left = known.size - len(begins)
+    while left > 0 and (chunk := rest.read(min(left, _CHUNK))):
+        digest.update(chunk)
+        left -= len(chunk)
+    return left == 0 and not rest.read(1) and digest.hexdigest() == known.sha
+
+
+def _too_large(path: str) -> UserError:
+    return UserError(f"{path!r} has more than the {MAX_FILE} bytes that are taken of a changed file")
 
 
 def _blob_id(content: bytes) -> str:
