@@ -104,6 +104,44 @@ async def test_a_persons_change_ships_only_if_every_eval_still_holds(court: Cour
     assert json.loads((await checked(court, clone, "--head", "HEAD", "--json")).stdout)["ledger_index"] == 2
 
 
+async def test_nothing_ships_where_not_even_the_base_runs(
+    court: Court, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await court.gate().handle([court.delivery()])
+    clone = cloned(court, tmp_path)
+    committed(clone, "Be brief, and kind.\n")
+    bin_ = tmp_path / "environment/bin"
+    bin_.mkdir(parents=True)
+    lacks = "case \"$*\" in '-S agent.py') echo No module named openai >&2; exit 1;; esac"
+    for name in ("python", "python3"):  # it runs the sandbox, and lacks what the agent needs
+        (bin_ / name).write_text(f'#!/bin/sh\n{lacks}\nexec {sys.executable} "$@"\n')
+        (bin_ / name).chmod(0o755)
+    monkeypatch.setattr(sys, "prefix", str(tmp_path / "environment"))
+    lacking = await checked(court, clone, "--head", "HEAD", "--json")
+    assert (lacking.returncode, lacking.stdout) == (3, "")
+    assert "sent no trace (it did not ask its model either)" in lacking.stderr
+    assert "No module named openai" in lacking.stderr
+    monkeypatch.undo()  # nothing of that is remembered
+    whole = await checked(court, clone, "--head", "HEAD", "--json")
+    assert whole.returncode == 0, whole.stderr
+    assert json.loads(whole.stdout)["claims"]
+
+
+async def test_what_the_base_fails_too_is_named_where_a_change_ships(court: Court, tmp_path: Path) -> None:
+    await court.gate().handle([court.delivery()])
+    clone = cloned(court, tmp_path)
+    code = (clone / "agent.py").read_text()  # its failure is to be seen, not that it does not run
+    mute = 'import os; os.environ["OTEL_EXPORTER_OTLP_ENDPOINT"] = "http://127.0.0.1:9"'
+    (clone / "agent.py").write_text(code.replace("sys.exit(3)", mute))
+    committed(clone, "Be long-winded.\n")
+    git(clone, "push", "-q", "origin", "HEAD:main")
+    committed(clone, "Be long-winded, and kind.\n")
+    said = await checked(court, clone, "--head", "HEAD", "--markdown")
+    assert said.returncode == 0, said.stderr
+    assert "of what the base fails too nothing was asked:" in said.stdout
+    assert "It answers" in said.stdout
+
+
 async def test_what_cannot_be_judged_is_no_verdict(court: Court, tmp_path: Path) -> None:
     remote = court.settings.repositories()[court.agent][0]
     git(tmp_path, "clone", "-q", "-b", "main", remote, "clone")

@@ -24,6 +24,7 @@ from outerloop.trial.backend import limits_of, sandbox_of
 from outerloop.trial.environments import environment_for
 from outerloop.trial.run import Trial, TrialSpec, fresh_nonce, run_trial
 from outerloop.trial.sandbox import Sandbox
+from outerloop.trial.silence import does_not_run
 
 log = logging.getLogger(__name__)
 
@@ -33,7 +34,6 @@ LOST_IN_A_ROW = 3
 SILENT = 3
 # A variant that is not seen to fail by then is none that a change could be held to.
 VARIANT_TRIALS = 30
-_SHOWN = 160  # characters of what an agent said that does not run
 _FOUND = {True: "reproduced", False: "not reproduced", None: "not finished"}
 
 
@@ -135,7 +135,7 @@ class Base:
                     continue
                 lost = 0
                 if not of and len(ran) == SILENT and all(trial.trace is None for trial in ran):
-                    raise UserError(_silent(spec.version, ran[-1]))
+                    raise UserError(does_not_run(spec.version, ran[-1], SILENT))
                 asked = asked.count(passed=ran[-1].passed)
         finally:
             if ran:
@@ -170,17 +170,6 @@ class Base:
             raise OutageError(
                 f"today's budget of {terms.agent} is spent ({spent:.2f} US dollars): its drafts wait"
             )
-
-
-def _silent(commit: str, trial: Trial) -> str:
-    said = " ".join("; ".join(trial.reasons[:-1]).split())  # the last one is that no trace came
-    said = f"…{said[-_SHOWN:]}" if len(said) > _SHOWN else said
-    asked = "it asked its model" if trial.model_calls else "it did not ask its model either"
-    return (
-        f"the agent at {commit[:12]} ran {SILENT} times and sent no trace ({asked}). See to `run` and"
-        " environment.lock in outerloop.yaml, to OUTERLOOP_AGENT_ENVIRONMENT, and that it exports to"
-        f" OTEL_EXPORTER_OTLP_ENDPOINT by http/protobuf{': ' if said else ''}{said}"
-    )
 
 
 def _paid(record: EvalRecord, commit: str, ran: list[Trial], asked: Asked, of: str) -> DraftCall:

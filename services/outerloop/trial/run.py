@@ -78,7 +78,8 @@ class Trial:
     """What came of a trial. `trace` is None when none came; `answer` is what the agent wrote to stdout.
 
     Of the `tool_calls` that reached the tools, the recording did not hold the `divergences`. `grader` is the
-    version of what graded it, `judged_by` are the models that were asked as judges; their tokens count.
+    version of what graded it, `judged_by` are the models that were asked as judges; their tokens count. So
+    many calls of the model, beyond those that it had, were `refused`.
     """
 
     passed: bool
@@ -93,6 +94,12 @@ class Trial:
     divergences: tuple[Diverged, ...]
     grader: int = GRADER
     judged_by: tuple[str, ...] = ()
+    refused: int = 0
+
+    @property
+    def silent(self) -> bool:
+        """Whether nothing shows that the agent ran at all: it may lack what it needs where it was tried."""
+        return self.trace is None and not (self.model_calls or self.refused or self.tool_calls)
 
     @property
     def fidelity(self) -> float:
@@ -177,6 +184,7 @@ def _verdict(spec: TrialSpec, completed: Completed, proxy: Proxy) -> Trial:
         output_tokens=proxy.model.usage.output_tokens,
         tool_calls=len(proxy.tools.reached),
         divergences=proxy.tools.player.divergences,
+        refused=proxy.model.refused,
     )
 
 

@@ -30,10 +30,14 @@ from outerloop.gate.trials.purse import Unlimited
 from outerloop.gate.trials.runner import Checkouts, Here
 from outerloop.gate.trials.terms import terms_sha256
 from outerloop.runtime.agentfile import agentfile_at
-from outerloop.runtime.errors import UserError
+from outerloop.runtime.errors import OutageError, TrialNotRunError, UserError
 from outerloop.runtime.git import Repository
 from outerloop.store.trials import TrialRecord
-from outerloop.trial.backend import sandbox_of
+from outerloop.trial.backend import limits_of, sandbox_of
+from outerloop.trial.environments import environment_for
+from outerloop.trial.run import TrialSpec, run_trial
+from outerloop.trial.sandbox import Sandbox
+from outerloop.trial.silence import does_not_run
 
 
 async def check(
@@ -44,7 +48,7 @@ async def check(
     `tell` hears of every trial that is run.
 
     Raises:
-        UserError: if the clone does not hold what is asked for.
+        UserError: if the clone does not hold what is asked for, or the base does not run here.
         OutageError: when the model or the sandbox is away. What was run is on record.
     """
     with tempfile.TemporaryDirectory(prefix="check-", ignore_cleanup_errors=True) as scratch:
@@ -58,6 +62,7 @@ async def check(
             return says.decision(
                 matter.change, matter.candidate, matter.suite, obstacle=OBSTACLE_TESTS, reason=failing
             )
+        await _check_base_runs(repository, matter, checkouts, settings, sandbox)
         trials = Trials(
             Here(settings, sandbox, checkouts, records),
             records,
@@ -70,6 +75,41 @@ async def check(
             return says.decision(
                 matter.change, matter.candidate, matter.suite, obstacle=OBSTACLE_VOID, reason=str(void)
             )
+
+
+async def _check_base_runs(
+    repository: Repository, matter: Matter, checkouts: Checkouts, settings: GateSettings, sandbox: Sandbox
+) -> None:
+    """One run without a model: where not even the base runs, as in a CI without its packages, none is tried.
+
+    Raises:
+        UserError: it does not run.
+        OutageError: the run did not happen.
+    """
+    entry = next(iter(matter.priors.values()), None)
+    if entry is None:
+        return
+    base = matter.candidate.head
+    terms, tree = await agentfile_at(repository, base), await checkouts.at(base)
+    spec = TrialSpec(
+        checkout=tree,
+        version=base,
+        agent=terms,
+        eval=entry.eval,
+        cassette=entry.cassette,
+        tools_checkout=tree,
+        environment=await environment_for(terms, tree, settings),
+        model_url=settings.anthropic_base_url,
+        model_key="",
+        model_calls=0,
+        limits=limits_of(settings),
+    )
+    try:
+        ran = await run_trial(spec, sandbox)
+    except TrialNotRunError as error:
+        raise OutageError(f"the base cannot be run: {error}") from error
+    if ran.silent:
+        raise UserError(does_not_run(base, ran))
 
 
 async def _decide(
@@ -91,7 +131,11 @@ async def _decide(
     if heard.ships:
         freed = await ledger.releasing(repository, series, when=now, ref=ledger.CHECKS)
         await repository.push_atomic([freed])
-    return says.verdict(matter, heard)
+    said = says.verdict(matter, heard)
+    if heard.ships and heard.broken:
+        titles = "; ".join(f'"{matter.entries[each.eval_id].eval.title}"' for each in heard.broken)
+        said.reason = f"of what the base fails too nothing was asked: {titles}"
+    return said
 
 
 async def _matter(repository: Repository, base: str, head: str, settings: GateSettings) -> Matter:
