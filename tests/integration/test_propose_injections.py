@@ -8,6 +8,7 @@ import json
 import re
 from collections.abc import Sequence
 from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -15,15 +16,18 @@ import anthropic
 import pytest
 
 from integration.test_propose_session import EVIDENCE, MODEL, PRICE
+from outerloop.contracts.v1.decision_pb2 import VERDICT_REJECT, DecisionReached, EvalOutcome
 from outerloop.dev.messages_api import Dice, Reply, serving
 from outerloop.propose import prompts
 from outerloop.propose.context import Evidence, message
+from outerloop.propose.lessons import from_decision
 from outerloop.propose.provider import Claude
 from outerloop.propose.purse import Purse
 from outerloop.propose.record import GaveUp, Limits, Step
 from outerloop.propose.session import Session
 from outerloop.propose.tools import EvalRun, Toolbox
 from outerloop.propose.workspace import Workspace
+from outerloop.store.changes import ChangeRecord, State
 from outerloop.trace.model import Trace
 from outerloop.trace.signal import Signal
 from samples import Call, run, trace
@@ -165,6 +169,36 @@ async def test_what_a_trace_says_stands_inside_its_quoting(tmp_path: Path, name:
 def _title(line: str, text: str) -> bool:
     """Whether a line is the mode's title: one line of words below its heading."""
     return f"## Failure mode\n\n{line}\n\n" in text
+
+
+@pytest.mark.parametrize("name", ORDERS)
+def test_what_a_poisoned_attempt_left_behind_is_no_persons_lesson(name: str) -> None:
+    change = ChangeRecord(
+        change_id="c",
+        agent="helpdesk",
+        mode_id="m",
+        eval_id="e",
+        attempt=1,
+        state=State.PROPOSED,
+        base_commit="b",
+        patch=f"--- a/p.md\n+++ b/p.md\n@@ -1 +1 @@\n-a\n+{ORDERS[name]}\n",
+        diagnosis=ORDERS[name],
+        model="m",
+        usd=0.0,
+        at=datetime.now(UTC),
+    )
+    outcome = EvalOutcome(title=ORDERS[name], trials=5, reasons=[ORDERS[name]])
+    lesson = from_decision(
+        change, DecisionReached(verdict=VERDICT_REJECT, reason=ORDERS[name], outcomes=[outcome])
+    )
+    assert lesson is not None
+    told = message(replace(EVIDENCE, lessons=("Keep it short.", lesson.text)), prompts.load("task.md"))
+    lines = told.partition("## Lessons\n\n")[2].partition("\n\n## ")[0].split("\n")
+    assert lines[0] == "- Keep it short."
+    assert [line[:12] for line in lines[1:]] == ["- Rejected: "]
+    assert all(line.isprintable() for line in lines)
+    # Which of the two is from whom, the model knows from what no trace can write to.
+    assert "a lesson that begins with `Rejected:`, which quotes one" in prompts.load("system.md")
 
 
 def test_the_canaries_are_in_the_traces() -> None:
