@@ -356,6 +356,7 @@ async def commit(room: Room, files: dict[str, bytes]) -> None:
         ("prompts/constraints.txt", "Never promise a date.\n- Be kind.\n", "Never promise a price.\n", False),
         ("prompts/constraints.txt", "Prices: say none\n", "Prices: say one\n", False),
         ("prompts/constraints.txt", "Never promise a date.\n", "evil==1.0\n", True),
+        ("constraints.txt", "flask (>=2)\nurllib3\n${WHEELS} x\n", "flask\nurllib3\n${WHEELS} x\n", True),
         ("prompts/constraints.txt", "flask>=2 ; python_version > '3'\n--pre\n", "Be kind.\n", True),
         ("prompts/compose.yaml", "system: You write replies.\n", "system: You write short ones.\n", False),
         ("prompts/compose.yaml", "system: You write replies.\n", "{services: {x: {image: evil}}}\n", True),
@@ -566,7 +567,9 @@ TRIED = [
     # In code, any of them may be the repair.
     ("helper.py", "LATE = days > 30", "LATE = days >= 30", False),
     ("helper.py", "OFFSET = 1", "OFFSET = -1", False),
+    ("helper.py", "if late:\n    pay()\npay()", "if late:\n    pay()\n    pay()", False),
     ("helper.py", "LATE = days > 30", "LATE = days > 30  ", True),
+    ("helper.py", "LATE = days > 30", "LATE  =  days > 30\n\n# Now it is right.", True),
 ]
 
 

@@ -94,17 +94,26 @@ class Screening:
 def gist(patch: str) -> frozenset[tuple[str, str]]:
     """What a patch comes to, by path: of texts the lines, whatever their spaces, punctuation, case, places.
 
-    In code each of these may be the repair: of it the hunks, as they are.
+    In code each of these may be the repair, but for comments and for spaces within a line or at its end: of
+    it the hunks.
     """
     found: set[tuple[str, str]] = set()
     for path, hunk in _hunks(patch):
         if is_code(path):
-            found.add((path, "\n".join(map(str.rstrip, hunk))))
+            found.add((path, "\n".join(_code(hunk))))
             continue
         for line in hunk:
             words = " ".join(re.findall(r"\w+", line[1:].casefold()))
             found |= {(path, line[0] + words)} if words and line[0] in "+-" else set()
     return frozenset(found) or frozenset({("", patch)})  # nothing but punctuation
+
+
+def _code(hunk: Sequence[str]) -> Iterator[str]:
+    """The lines of a hunk, with their signs and indents, without edited ones that do nothing."""
+    for line in hunk:
+        sign, indent, said = line[0], line[1 : len(line) - len(line[1:].lstrip())], " ".join(line[1:].split())
+        if sign == " " or (said and not said.startswith(("#", "//"))):
+            yield sign + indent + said
 
 
 def _hunks(patch: str) -> Iterator[tuple[str, list[str]]]:

@@ -16,13 +16,17 @@ _NAMES = re.compile(
     r"(?:docker|container)file.*|.*\.dockerfile|docker-compose[\w.-]*\.ya?ml)$"
 )
 # A line that pip reads: a requirement, a path or an address, an option, a comment, or nothing.
-_PIP = re.compile(r"[ \t]*(?:#.*|--?[A-Za-z].*|[A-Za-z0-9][\w.-]*[ \t]*(?:[\[<>=!~;@\\#].*)?|[^\s:/]*:?/.*)?")
-_COMPOSE = re.compile(r"""(?m)^\W*["']?(?:services|include|extends)["']?\s*:""")
-_CONDA = re.compile(r"""(?m)^\W*["']?(?:dependencies|channels|prefix)["']?\s*:""")
+_PIP = re.compile(
+    r"[ \t]*(?:#.*|--?[A-Za-z].*|[A-Za-z0-9][\w.-]*[ \t]*(?:[\[(<>=!~;@\\#].*)?|[^\s:/]*:?/.*)?"
+)
+_COMPOSE = re.compile(r"""(?m)^[^\w\n]*(?:services|include|extends)["']?\s*:""")
+_CONDA = re.compile(r"""(?m)^[^\w\n]*(?:dependencies|channels|prefix)["']?\s*:""")
 
 
 def _pip(text: str) -> bool:
-    return all(map(_PIP.fullmatch, text.splitlines()))
+    """Whether at least half of the lines are pip's: one that we do not know makes no prose of the others."""
+    lines = [line for line in text.splitlines() if line.strip()]
+    return 2 * sum(map(bool, map(_PIP.fullmatch, lines))) >= len(lines)
 
 
 _BY_TEXT = (
