@@ -627,6 +627,16 @@ async def test_tests_that_fail_stop_the_change_if_they_passed_before(court: Cour
         await own_tests(court, tmp_path / "both", BROKEN, BROKEN)
 
 
+async def test_tests_that_fail_anyhow_are_not_run_at_every_look(court: Court, tmp_path: Path) -> None:
+    ran = tmp_path / "ran"
+    terms = TERMS.format(agent=court.agent) + f"test: [sh, -c, 'echo once >> {ran}; exit 1']\n"
+    await advance(court.remote, {"outerloop.yaml": terms.encode()})
+    gate = court.gate()
+    for _ in range(2):
+        await gate.look_at(court.agent)
+    assert (ran.read_text().split(), court.hand.verdicts) == (["once"] * 2, [])
+
+
 async def test_tests_that_never_ended_in_time_are_the_teams_to_mend(court: Court, tmp_path: Path) -> None:
     with pytest.raises(UserError, match="OUTERLOOP_CHECKS_SECONDS larger"):
         await own_tests(court, tmp_path, SLOW, SLOW)

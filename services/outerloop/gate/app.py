@@ -18,6 +18,7 @@ from outerloop.contracts.v1.loop_pb2 import LoopPaused
 from outerloop.contracts.v1.release_pb2 import EvalReopened
 from outerloop.gate.core.certificate import Broken
 from outerloop.gate.court import says
+from outerloop.gate.court.checks import BrokenTestsError
 from outerloop.gate.court.judge import Judge
 from outerloop.gate.court.rows import Rows
 from outerloop.gate.court.says import Judged
@@ -60,6 +61,8 @@ WAITING_SECONDS = 60.0
 # Until a change is taken up again that could not be judged for another reason than a person's mistake.
 AFTER_OUTAGE = timedelta(seconds=20)
 AGAIN = timedelta(minutes=10)
+# Until tests are run again that do not pass without the change either: other agents wait meanwhile.
+AFTER_TESTS = timedelta(minutes=5)
 
 
 class Gate:
@@ -141,6 +144,8 @@ class Gate:
                 log.warning("change %s for %s waits: %s", change.change_id, change.agent, outage)
             except UserError as error:
                 # Nothing is wrong with the change: look() takes it up again.
+                if isinstance(error, BrokenTestsError):
+                    self._not_before[change.change_id] = datetime.now(UTC) + AFTER_TESTS
                 waits(self._bus, change.agent)
                 log.warning("change %s for %s waits: %s", change.change_id, change.agent, error)
 

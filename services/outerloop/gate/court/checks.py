@@ -15,13 +15,17 @@ from outerloop.trial.sandbox import Sandbox
 _SHOWN = 1000  # characters of the tests' output in a reason
 
 
+class BrokenTestsError(UserError):
+    """The tests do not pass without the change either; to look again takes as long as they do, twice."""
+
+
 async def failing_tests(
     candidate: Candidate, checkouts: Checkouts, settings: GateSettings, sandbox: Sandbox
 ) -> str:
     """Why the agent's own tests stop the change, "" if they do not.
 
     Raises:
-        UserError: if they fail or do not end in time without the change too: then it is not the change.
+        BrokenTestsError: if they fail or do not end in time without the change too: it is not the change.
         OutageError: if they could not be run.
     """
     agent = candidate.agentfile
@@ -37,7 +41,7 @@ async def failing_tests(
     before = await _run(await checkouts.at(candidate.head), agent, settings, sandbox)
     if not checks.timed_out:
         if not before.ok and not before.timed_out:
-            raise UserError(
+            raise BrokenTestsError(
                 f"the tests of {agent.agent} (`test` in outerloop.yaml) fail with the change and without it:"
                 " mend them, or give them what they need (OUTERLOOP_AGENT_ENVIRONMENT, environment.lock in"
                 f" outerloop.yaml). They say: {' '.join(before.output[-_SHOWN:].split())}"
@@ -45,7 +49,7 @@ async def failing_tests(
         return f"the agent's own tests fail: {said}"
     limit = f"{settings.checks_seconds:g} s"
     if before.timed_out:
-        raise UserError(
+        raise BrokenTestsError(
             f"the tests of {agent.agent} do not end within {limit}, with the change or without it: "
             "make them faster, or OUTERLOOP_CHECKS_SECONDS larger"
         )
