@@ -3,6 +3,7 @@
 from typing import Annotated, Any
 
 import typer
+from rich.progress import Progress
 
 from outerloop.cli import output
 from outerloop.cli.config import common
@@ -59,13 +60,16 @@ async def _redrive(where: str) -> None:
             whole.append(letter)
     if not whole:
         raise UserError(f"{where}: nothing of it can be sent again")
-    async with connected(settings, producer(settings)) as kafka:
-        for letter in whole:
-            headers = [(k, v) for k, v in letter.headers if not k.startswith("ol-dlq-")]
-            topic = _headers(letter)["ol-dlq-topic"]
-            await kafka.send_and_wait(topic, letter.value, key=letter.key, headers=headers)
+    # One that failed again stands there once more: were both sent, each time would double them.
+    once = {(letter.key, letter.value, tuple(_own(letter))): letter for letter in whole}
+    console = output.console()
+    with Progress(console=console, transient=True, disable=not console.is_terminal) as bar:
+        async with connected(settings, producer(settings)) as kafka:
+            for letter in bar.track(once.values(), description="sending"):
+                topic = _headers(letter)["ol-dlq-topic"]
+                await kafka.send_and_wait(topic, letter.value, key=letter.key, headers=_own(letter))
     left = f"; {cut} are not whole, and stay" if cut else ""
-    output.say(f"sent {where if ':' in where else f'{len(whole)} of {where}'} to {topic} again{left}")
+    output.say(f"sent {where if ':' in where else f'{len(once)} of {where}'} to {topic} again{left}")
 
 
 async def _one_or_all(where: str) -> list[Any]:
@@ -73,7 +77,7 @@ async def _one_or_all(where: str) -> list[Any]:
         return [await _find(where)]
     if where not in dead_letter_topics():
         raise UserError(f"{where} is no topic of dead letters; `outerloop dlq list` shows them")
-    return [letter for letter in await _letters(common()) if letter.topic == where]
+    return await records(common(), where)
 
 
 def dead_letter_topics() -> list[str]:
@@ -105,6 +109,11 @@ def _row(letter: Any) -> dict[str, Any]:
         "attempts": int(headers["ol-dlq-attempts"]),
         "error": f"{headers['ol-dlq-error-type']}: {headers['ol-dlq-error']}",
     }
+
+
+def _own(letter: Any) -> list[tuple[str, bytes]]:
+    """The headers that a record had before it was a dead letter."""
+    return [(k, v) for k, v in letter.headers if not k.startswith("ol-dlq-")]
 
 
 def _headers(letter: Any) -> dict[str, str]:
