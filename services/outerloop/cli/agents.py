@@ -93,6 +93,7 @@ async def _failing(repository: Repository, commit: str, terms: AgentFile) -> str
 
     if terms.test is None:
         return ""
+    output.say(f"seeing whether the own tests of {terms.agent} pass as it is …")
     settings = load(ModelSettings)
     with tempfile.TemporaryDirectory(prefix="tests-", ignore_cleanup_errors=True) as scratch:
         tree = Path(scratch) / "tree"
@@ -104,7 +105,8 @@ async def _failing(repository: Repository, commit: str, terms: AgentFile) -> str
         )
     if checks.ok or checks.timed_out:
         return ""
+    said = " ".join(checks.output[-_SAID:].split())
     return (
         f"its own tests (`test` in {NAME}) fail at {commit[:12]}: mend them, or give them what they need"
-        f" (OUTERLOOP_AGENT_ENVIRONMENT, or environment.lock in {NAME}): {checks.output[-_SAID:]}"
+        f" (OUTERLOOP_AGENT_ENVIRONMENT, or environment.lock in {NAME}): {said}"
     )
