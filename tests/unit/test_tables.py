@@ -44,3 +44,11 @@ def test_a_word_that_no_terminal_holds_is_folded() -> None:
     long = "x" * 300
     lines = printed(80, (("1", "open", "", "", long, ""),))
     assert "".join(line.split()[-1] for line in lines if "xx" in line) == long
+
+
+@pytest.mark.parametrize("width", [40, 80])
+def test_a_column_that_reads_like_markup_is_a_column(width: int) -> None:
+    out = io.StringIO()
+    made = laid_out(["[/b]", "b"], [["x" * 30, "y" * 30]], width)
+    Console(file=out, width=width, color_system=None).print(made)
+    assert "[/b]" in out.getvalue()

@@ -20,13 +20,13 @@ def needed(names: Sequence[str], rows: Sequence[Sequence[str]]) -> int:
 def laid_out(names: Sequence[str], rows: Sequence[Sequence[str]], width: int) -> Table:
     """The rows in columns; where they need more than `width`, one row after another without what is empty.
 
-    Cells are text and no markup: what came from production is data for the terminal too.
+    Names and cells are text and no markup: what came from production is data for the terminal too.
     """
     if needed(names, rows) > width:
         return _one_by_one(names, rows)
     table = Table(box=None, header_style="bold", pad_edge=False, padding=(0, _GAP, 0, 0))
     for name, wide in zip(names, _widths(names, rows, width), strict=True):
-        table.add_column(name, overflow="fold", width=wide)
+        table.add_column(Text(name), overflow="fold", width=wide)
     for row in rows:
         table.add_row(*map(Text, row))
     return table
@@ -53,7 +53,7 @@ def _one_by_one(names: Sequence[str], rows: Sequence[Sequence[str]]) -> Table:
             grid.add_row()
         for name, cell in zip(names, row, strict=True):
             if cell:
-                grid.add_row(name, Text(cell))
+                grid.add_row(Text(name), Text(cell))
     return grid
 
 
