@@ -53,6 +53,7 @@ FILES = {
     "prompts/examples.yaml": b"examples:\n- {role: user, content: Hi}\n- {role: assistant, content: Hello}\n",
     ".github/workflows/ci.yml": b"on: push\n",
     "run.sh": b"#!/bin/sh\n",
+    "shop.ts": b"class Shop {}\n",
 }
 EVAL = Eval(
     id="e1",
@@ -355,6 +356,8 @@ async def commit(room: Room, files: dict[str, bytes]) -> None:
     [
         ("prompts/constraints.txt", "Never promise a date.\n- Be kind.\n", "Never promise a price.\n", False),
         ("prompts/constraints.txt", "Prices: say none\n", "Prices: say one\n", False),
+        ("prompts/constraints.txt", "# Rules\n\nNever promise a date.\n", "# Rules\n\nBe kind.\n", False),
+        ("prompts/constraints.txt", "# Rules\n\nNever promise.\n", "# Why\n# So.\nevil==1.0\n", True),
         ("prompts/constraints.txt", "Never promise a date.\n", "evil==1.0\n", True),
         ("constraints.txt", "flask (>=2)\nurllib3\n${WHEELS} x\n", "flask\nurllib3\n${WHEELS} x\n", True),
         ("prompts/constraints.txt", "flask>=2 ; python_version > '3'\n--pre\n", "Be kind.\n", True),
@@ -545,7 +548,8 @@ async def test_a_general_rule_is_none(room: Room, line: str) -> None:
 async def test_what_the_agents_own_words_and_standards_are_called_is_nobodys_name(
     room: Room, line: str
 ) -> None:
-    own = "\nTell what an order is: its status, out of stock, ready for pick up or for delivery. Be frank.\n"
+    own = "\nTell what an order is: its status, out of stock, ready for pick up or for delivery."
+    own += " Be frank, as Ann Sand is.\n"
     policy(room, own, "prompts/policy.md")
     policy(room, own, "../base/prompts/policy.md")
     await commit(room, {"prompts/policy.md": FILES["prompts/policy.md"] + own.encode() + b"\n"})
@@ -570,6 +574,8 @@ TRIED = [
     ("helper.py", "if late:\n    pay()\npay()", "if late:\n    pay()\n    pay()", False),
     ("helper.py", "LATE = days > 30", "LATE = days > 30  ", True),
     ("helper.py", "LATE = days > 30", "LATE  =  days > 30\n\n# Now it is right.", True),
+    ("shop.ts", "  late = 30;", "  late = 30; \n  // Now it is right.", True),
+    ("shop.ts", "  #late = 30;", "  #late = 31;", False),  # a field of its own, no comment
 ]
 
 

@@ -34,9 +34,10 @@ _SHOWN = 5
 def quoted_values(added: Sequence[str], eval_: Eval, cassette: Cassette, base: Collection[str]) -> list[str]:
     """The eval's own values in the lines that a change adds; `base` are the texts of the agent's files."""
     text = "\n".join(added)
-    allowed = "\n".join([*base, *(call.result for call in cassette.calls if call.failed)]).casefold()
+    agents = "\n".join([*base, *(call.result for call in cassette.calls if call.failed)])
+    allowed = agents.casefold()
     known = _words(allowed)
-    said, vocabulary = set(_own(eval_, cassette)), frozenset(known.split())
+    said, vocabulary = set(_own(eval_, cassette)), frozenset(re.findall(r"\w+", agents))
     own = sorted(v for v in said if v.casefold() not in allowed and not _is_phrase(v, vocabulary))
     read = [reading.casefold() for reading in faithful(text)]
     spelled = set().union(*map(_spellings, read)) - _spellings(allowed)
@@ -50,7 +51,10 @@ def quoted_values(added: Sequence[str], eval_: Eval, cassette: Cassette, base: C
 
 
 def _is_phrase(value: str, vocabulary: Collection[str]) -> bool:
-    """Whether what is written like a name is made of the agent's own words: Out For Delivery is nobody's."""
+    """Whether what is written like a name is made of the agent's own words: Out For Delivery is nobody's.
+
+    Words that the agent writes small, too: its examples may name an Ada Price and a John Long.
+    """
     return _NAMES.fullmatch(value) is not None and all(word in vocabulary for word in _words(value).split())
 
 

@@ -8,7 +8,7 @@ import asyncio
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from outerloop.evals.model import Cassette, Eval
 from outerloop.propose import paths
@@ -91,6 +91,10 @@ class Screening:
         return (content or b"").decode(errors="replace")
 
 
+# How a line of comment begins, where not by //: there, what begins with # is a field, or an attribute.
+_COMMENTS = {".py": "#", ".pyi": "#", ".rb": "#"}
+
+
 def gist(patch: str) -> frozenset[tuple[str, str]]:
     """What a patch comes to, by path: of texts the lines, whatever their spaces, punctuation, case, places.
 
@@ -100,7 +104,7 @@ def gist(patch: str) -> frozenset[tuple[str, str]]:
     found: set[tuple[str, str]] = set()
     for path, hunk in _hunks(patch):
         if is_code(path):
-            found.add((path, "\n".join(_code(hunk))))
+            found.add((path, "\n".join(_code(hunk, _COMMENTS.get(PurePosixPath(path).suffix.lower(), "//")))))
             continue
         for line in hunk:
             words = " ".join(re.findall(r"\w+", line[1:].casefold()))
@@ -108,11 +112,11 @@ def gist(patch: str) -> frozenset[tuple[str, str]]:
     return frozenset(found) or frozenset({("", patch)})  # nothing but punctuation
 
 
-def _code(hunk: Sequence[str]) -> Iterator[str]:
+def _code(hunk: Sequence[str], comment: str) -> Iterator[str]:
     """The lines of a hunk, with their signs and indents, without edited ones that do nothing."""
     for line in hunk:
         sign, indent, said = line[0], line[1 : len(line) - len(line[1:].lstrip())], " ".join(line[1:].split())
-        if sign == " " or (said and not said.startswith(("#", "//"))):
+        if sign == " " or (said and not said.startswith(comment)):
             yield sign + indent + said
 
 

@@ -15,17 +15,18 @@ _NAMES = re.compile(
     r"go\.(?:mod|sum|work)|cargo\.toml|gemfile|.*\.gemspec|composer\.json|pom\.xml|build\.gradle.*|.*\.csproj|mix\.exs|"
     r"(?:docker|container)file.*|.*\.dockerfile|docker-compose[\w.-]*\.ya?ml)$"
 )
-# A line that pip reads: a requirement, a path or an address, an option, a comment, or nothing.
-_PIP = re.compile(
-    r"[ \t]*(?:#.*|--?[A-Za-z].*|[A-Za-z0-9][\w.-]*[ \t]*(?:[\[(<>=!~;@\\#].*)?|[^\s:/]*:?/.*)?"
-)
+# A line that pip reads: a requirement, a path or an address, or an option.
+_PIP = re.compile(r"[ \t]*(?:--?[A-Za-z].*|[A-Za-z0-9][\w.-]*[ \t]*(?:[\[(<>=!~;@\\#].*)?|[^\s:/]*:?/.*)?")
 _COMPOSE = re.compile(r"""(?m)^[^\w\n]*(?:services|include|extends)["']?\s*:""")
 _CONDA = re.compile(r"""(?m)^[^\w\n]*(?:dependencies|channels|prefix)["']?\s*:""")
 
 
 def _pip(text: str) -> bool:
-    """Whether at least half of the lines are pip's: one that we do not know makes no prose of the others."""
-    lines = [line for line in text.splitlines() if line.strip()]
+    """Whether at least half of the lines are pip's: one that we do not know makes no prose of the others.
+
+    What begins with # speaks for neither: it is a comment of pip's, and a heading of a prompt's.
+    """
+    lines = [line for line in text.splitlines() if line.strip() and not line.lstrip().startswith("#")]
     return 2 * sum(map(bool, map(_PIP.fullmatch, lines))) >= len(lines)
 
 
