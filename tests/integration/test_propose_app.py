@@ -538,7 +538,8 @@ async def test_what_a_person_got_wrong_is_no_dead_letter(
         await asyncio.sleep(1)  # time for a retry
     assert await kafka.records(desk.settings, dead_letter_topic(ACCEPTED, group)) == []
     assert await desk.abandoned(agent) == []
-    assert REGISTRY.get_sample_value("outerloop_agent_waits_total", {"group": group, "agent": agent}) == 1
+    of_it = {"group": group, "agent": agent}
+    assert (REGISTRY.get_sample_value("outerloop_agent_waits_total", of_it) or 0) >= 1
 
 
 async def test_without_a_key_an_agent_waits_for_a_person(desk: Desk, tmp_path: Path) -> None:
