@@ -87,7 +87,7 @@ async def _failing(repository: Repository, commit: str, terms: AgentFile) -> str
     """That the agent's own tests fail as it is: then no change of it could ever ship."""
     # Not at the top: what runs tests takes long to load, which every other command would wait for.
     from outerloop.trial.backend import sandbox_of  # noqa: PLC0415
-    from outerloop.trial.checks import run_checks  # noqa: PLC0415
+    from outerloop.trial.checks import MEND, run_checks  # noqa: PLC0415
     from outerloop.trial.environments import environment_for  # noqa: PLC0415
     from outerloop.trial.spec import Limits  # noqa: PLC0415
 
@@ -106,7 +106,4 @@ async def _failing(repository: Repository, commit: str, terms: AgentFile) -> str
     if checks.ok or checks.timed_out:
         return ""
     said = " ".join(checks.output[-_SAID:].split())
-    return (
-        f"its own tests (`test` in {NAME}) fail at {commit[:12]}: mend them, or give them what they need"
-        f" (OUTERLOOP_AGENT_ENVIRONMENT, or environment.lock in {NAME}): {said}"
-    )
+    return f"its own tests (`test` in {NAME}) fail at {commit[:12]}: {MEND}. They say: {said}"

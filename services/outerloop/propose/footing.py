@@ -8,6 +8,7 @@ import time
 
 from outerloop.propose.candidate import Ground
 from outerloop.runtime.errors import OutageError, TrialNotRunError, UserError
+from outerloop.trial.checks import MEND
 from outerloop.trial.environments import environment_for
 
 # So long is remembered that they fail: who looks every minute is not to run them every minute.
@@ -43,8 +44,7 @@ class Footing:
         said = " ".join(checks.output[-_SHOWN:].split())
         why = (
             f"its own tests (`test` in outerloop.yaml) fail at {ground.base[:12]}, without any change, so"
-            " that no change could ship: mend them, or give them what they need (OUTERLOOP_AGENT_ENVIRONMENT,"
-            f" environment.lock in outerloop.yaml). They say: {said}"
+            f" that no change could ship: {MEND}. They say: {said}"
         )
         self._failing[agent] = ground.base, why, time.monotonic()
         raise UserError(why)

@@ -10,6 +10,10 @@ from outerloop.runtime.agentfile import AgentFile
 from outerloop.trial.sandbox import Sandbox
 from outerloop.trial.spec import Limits, Spec
 
+# What a person can do where they fail without any change.
+MEND = (
+    "mend them, or give them what they need (OUTERLOOP_AGENT_ENVIRONMENT, environment.lock in outerloop.yaml)"
+)
 _TAIL = 4000  # characters of output that a report shows
 
 

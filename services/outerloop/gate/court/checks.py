@@ -8,7 +8,7 @@ from outerloop.gate.trials.runner import Checkouts
 from outerloop.runtime.agentfile import AgentFile
 from outerloop.runtime.errors import OutageError, TrialNotRunError, UserError
 from outerloop.trial.backend import check_limits_of
-from outerloop.trial.checks import Checks, run_checks
+from outerloop.trial.checks import MEND, Checks, run_checks
 from outerloop.trial.environments import LockError, environment_for
 from outerloop.trial.sandbox import Sandbox
 
@@ -43,8 +43,7 @@ async def failing_tests(
         if not before.ok and not before.timed_out:
             raise BrokenTestsError(
                 f"the tests of {agent.agent} (`test` in outerloop.yaml) fail with the change and without it:"
-                " mend them, or give them what they need (OUTERLOOP_AGENT_ENVIRONMENT, environment.lock in"
-                f" outerloop.yaml). They say: {' '.join(before.output[-_SHOWN:].split())}"
+                f" {MEND}. They say: {' '.join(before.output[-_SHOWN:].split())}"
             )
         return f"the agent's own tests fail: {said}"
     limit = f"{settings.checks_seconds:g} s"
