@@ -12,6 +12,7 @@ from typing import Any, cast
 import pytest
 import pytest_asyncio
 from google.protobuf.message import Message
+from prometheus_client import REGISTRY
 
 from engines.repositories import TEAM, WHEN, advance, agent_repository
 from integration.test_cli import Shell
@@ -71,6 +72,7 @@ class Hand:
 
     published: list[tuple[Message, tuple[object, ...]]] = field(default_factory=list)
     broken: bool = False
+    group: str = "gate"
 
     def subscribe(self, topics: Sequence[str], handle: Any, *, at_most: int) -> None:
         """Tests call the handlers."""
@@ -695,6 +697,8 @@ async def test_a_rollback_that_cannot_be_made_keeps_no_other_release_waiting(pro
     await production.look()
     assert await production.told(first) == {"worse", "confirmed_closed"}
     assert await production.told(second) == {"confirmed_closed"}
+    of_it = {"group": "gate", "agent": production.agent}
+    assert (REGISTRY.get_sample_value("outerloop_agent_waits_total", of_it) or 0) > 0  # a person hears of it
     await production.remote.push_atomic([replace(spoilt, new=suite, expected=empty)])
     await production.look()
     assert "rolled_back" in await production.told(first)

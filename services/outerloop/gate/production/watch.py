@@ -39,7 +39,7 @@ from outerloop.runtime.bus import Bus
 from outerloop.runtime.clickhouse import ClickHouse
 from outerloop.runtime.errors import UserError
 from outerloop.runtime.git import Repository, SigningKey
-from outerloop.runtime.lookout import look_out
+from outerloop.runtime.lookout import look_out, waits
 from outerloop.runtime.topics import topic_of
 from outerloop.store import rates, releases
 from outerloop.store.releases import Release, Shipped, State
@@ -228,6 +228,7 @@ class Watch:
                 key=self._key,
             )
         except UserError as error:  # the other releases are not to wait for a person
+            waits(self._bus, case.shipped.agent)
             log.warning("release %s of %s stays: %s", case.shipped.commit, case.shipped.agent, error)
 
     async def _asks(self, case: Case, scope: Scope) -> str:
