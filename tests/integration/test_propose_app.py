@@ -23,7 +23,7 @@ from outerloop.contracts.v1.loop_pb2 import LessonNoted, LoopPaused
 from outerloop.dev.messages_api import Dice, Fault, MessagesApi, Reply, Script, serving
 from outerloop.evals.expect.answer import Answered
 from outerloop.evals.model import Cassette, Eval, Provenance, content_sha256
-from outerloop.propose import budget
+from outerloop.propose import app, budget
 from outerloop.propose.app import CONSUMES, Proposer
 from outerloop.propose.ids import change_id
 from outerloop.propose.memory import Memory
@@ -670,7 +670,10 @@ async def test_a_pause_stops_a_session_at_once_and_nothing_is_lost(desk: Desk, t
 
 
 @pytest.mark.parametrize("by", ["retired", "muted"])
-async def test_what_nobody_wants_any_more_stops_at_once(desk: Desk, tmp_path: Path, by: str) -> None:
+async def test_what_nobody_wants_any_more_stops_at_the_next_look(
+    desk: Desk, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, by: str
+) -> None:
+    monkeypatch.setattr(app, "_LOOK_SECONDS", 0.0)
     agent = agent_name()
     record = replace(await desk.accept(agent), mode_id=f"{agent}-mode")
     await evals.insert(desk.db, record)

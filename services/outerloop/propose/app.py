@@ -3,6 +3,7 @@
 import asyncio
 import logging
 import tempfile
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -45,6 +46,7 @@ log = logging.getLogger(__name__)
 
 SETTINGS = ProposeSettings
 _MOST_TOLD = 20
+_LOOK_SECONDS = 10.0  # between two looks at whether an eval that is worked on is still wanted
 _EVER = datetime(1970, 1, 1, tzinfo=UTC)
 CONSUMES = tuple(topic_of(kind).name for kind in (EvalAccepted, EvalReopened, DecisionReached, LessonNoted))
 # What is heard as news, in no consumer group.
@@ -65,6 +67,7 @@ class Proposer:
         self._tracing = Tracing(bus, db, settings.propose_provider, on=settings.propose_trace)
         self._pauses = pauses or Pauses(bus)
         self._one_at_a_time = asyncio.Lock()
+        self._wanted: dict[str, float] = {}  # by agent: when its eval was last seen to be wanted
         bus.subscribe(CONSUMES, self.handle, at_most=1)
 
     async def handle(self, batch: Sequence[Delivery]) -> None:
@@ -204,7 +207,14 @@ class Proposer:
 
     async def _hindrance_of(self, record: EvalRecord) -> str:
         """The same for an attempt at an eval, which a person may retire, or mute the mode of, meanwhile."""
-        return await self._hindrance(record.agent) or await self._moot(record)
+        if why := await self._hindrance(record.agent):
+            return why
+        if time.monotonic() - self._wanted.get(record.agent, -_LOOK_SECONDS) < _LOOK_SECONDS:
+            return ""
+        if why := await self._moot(record):
+            return why
+        self._wanted[record.agent] = time.monotonic()
+        return ""
 
     async def _moot(self, record: EvalRecord) -> str:
         """Why nobody wants a change for an eval any more, "" if somebody does."""
