@@ -20,8 +20,8 @@ from outerloop.store import drafting, heldout
 from outerloop.store.drafting import DraftCall
 from outerloop.store.evals import EvalRecord
 from outerloop.store.spending import spent_usd, today
-from outerloop.trial.backend import limits_of, sandbox_of
-from outerloop.trial.environments import environment_for
+from outerloop.trial.backend import sandbox_of
+from outerloop.trial.committed import spec_of
 from outerloop.trial.run import Trial, TrialSpec, fresh_nonce, run_trial
 from outerloop.trial.sandbox import Sandbox
 from outerloop.trial.silence import does_not_run
@@ -96,7 +96,7 @@ class Base:
             tree = Path(scratch) / "tree"
             await repository.checkout(commit, tree)
             entry = await heldout.entry_of(self._db, record)
-            spec = await self._spec(entry, commit, terms, tree)
+            spec = await spec_of(entry, commit, terms, tree, self._settings)
             asked = await self._run(record, spec, self._settings.draft_trials)
             if asked.reproduced:
                 entry = await self._failed_too(record, entry, spec)
@@ -148,21 +148,6 @@ class Base:
         # Each trial has a key of its own: nothing of one may reach another.
         fresh = replace(spec, nonce=fresh_nonce(), trial=stable_id("draft trial", name))
         return await run_trial(fresh, self._sandbox)
-
-    async def _spec(self, entry: Entry, commit: str, terms: AgentFile, tree: Path) -> TrialSpec:
-        key = self._settings.anthropic_api_key
-        return TrialSpec(
-            checkout=tree,
-            version=commit,
-            agent=terms,
-            eval=entry.eval,
-            cassette=entry.cassette,
-            tools_checkout=tree,
-            environment=await environment_for(terms, tree, self._settings),
-            model_url=self._settings.anthropic_base_url,
-            model_key=key.get_secret_value() if key else "",
-            limits=limits_of(self._settings),
-        )
 
     async def _check_budget(self, terms: AgentFile) -> None:
         spent = await spent_usd(self._db, terms.agent, terms.models.values(), today())

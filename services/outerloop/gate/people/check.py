@@ -8,6 +8,7 @@ own: no number of checks takes anything from what the loop may spend, or the oth
 
 import tempfile
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -33,9 +34,9 @@ from outerloop.runtime.agentfile import agentfile_at
 from outerloop.runtime.errors import OutageError, TrialNotRunError, UserError
 from outerloop.runtime.git import Repository
 from outerloop.store.trials import TrialRecord
-from outerloop.trial.backend import limits_of, sandbox_of
-from outerloop.trial.environments import environment_for
-from outerloop.trial.run import TrialSpec, run_trial
+from outerloop.trial.backend import sandbox_of
+from outerloop.trial.committed import spec_of
+from outerloop.trial.run import run_trial
 from outerloop.trial.sandbox import Sandbox
 from outerloop.trial.silence import does_not_run
 
@@ -91,19 +92,8 @@ async def _check_base_runs(
         return
     base = matter.candidate.head
     terms, tree = await agentfile_at(repository, base), await checkouts.at(base)
-    spec = TrialSpec(
-        checkout=tree,
-        version=base,
-        agent=terms,
-        eval=entry.eval,
-        cassette=entry.cassette,
-        tools_checkout=tree,
-        environment=await environment_for(terms, tree, settings),
-        model_url=settings.anthropic_base_url,
-        model_key="",
-        model_calls=0,
-        limits=limits_of(settings),
-    )
+    spec = await spec_of(entry, base, terms, tree, settings)
+    spec = replace(spec, model_key="", model_calls=0)
     try:
         ran = await run_trial(spec, sandbox)
     except TrialNotRunError as error:

@@ -12,8 +12,8 @@ from outerloop.gate.people.clone import commit_in, mirror_of, suite_in
 from outerloop.runtime.agentfile import agentfile_at
 from outerloop.runtime.errors import OutageError, TrialNotRunError, UserError
 from outerloop.runtime.settings import ModelSettings
-from outerloop.trial.backend import limits_of, sandbox_of
-from outerloop.trial.environments import environment_for
+from outerloop.trial.backend import sandbox_of
+from outerloop.trial.committed import spec_of
 from outerloop.trial.run import Trial, TrialSpec, fresh_nonce, model_session, run_trial
 
 # So many trials in a row that did not happen are an outage of what they need.
@@ -85,19 +85,7 @@ async def tryout(
         terms = await agentfile_at(repository, commit)
         tree = Path(scratch) / "tree"
         await repository.checkout(commit, tree)
-        key = settings.anthropic_api_key
-        spec = TrialSpec(
-            checkout=tree,
-            version=commit,
-            agent=terms,
-            eval=entry.eval,
-            cassette=entry.cassette,
-            tools_checkout=tree,
-            environment=await environment_for(terms, tree, settings),
-            model_url=settings.anthropic_base_url,
-            model_key=key.get_secret_value() if key else "",
-            limits=limits_of(settings),
-        )
+        spec = await spec_of(entry, commit, terms, tree, settings)
         ran = await _ran(spec, settings, trials, tell)
     return _tried(commit, entry, ran)
 
